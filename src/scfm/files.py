@@ -1,0 +1,61 @@
+"""Writing files so that nothing half-written ever stands under a final name."""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from scfm.errors import ScfmError
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; rename it to `path` only if the block succeeds.
+
+    The block may create a file or a directory under the temporary name. The temporary name ends like
+    `path`, so that libraries that look at the ending write the right format.
+
+    Raises:
+        ScfmError: the folder of `path` cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError(f"no write permission for {path.parent}")
+    except OSError as error:
+        raise ScfmError(
+            f"{path.parent}: cannot write here ({error.strerror or error}); choose another folder or fix its rights"
+        ) from error
+    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
+    try:
+        yield temporary
+        if path.is_dir():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        elif temporary.exists():
+            temporary.unlink()
+
+
+def write_json(path: Path, data: object) -> None:
+    """Write `data` as indented JSON with a stable key order."""
+    with whole(path) as temporary:
+        temporary.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n")
+
+
+def must_exist(path: Path, what: str) -> Path:
+    """Return `path`, or raise a sentence that says what is missing.
+
+    Raises:
+        ScfmError: `path` does not exist.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ScfmError(f"{path}: {what} not found; check the path")
+    return path

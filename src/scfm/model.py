@@ -1,0 +1,206 @@
+"""The model directory: written by pretraining, loaded by everything else, without executing code from it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from scfm.errors import ScfmError
+from scfm.files import must_exist, whole
+from scfm.ontology import LabelTree
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from scfm.models.bmfm import Cells, Network, View
+
+FILES = ("model.safetensors", "config.json", "genes.parquet", "labels.json")
+VALUES = ("counts", "tpm", "lognorm")
+
+
+def write_model(
+    path: Path,
+    network: "Network",
+    about: dict,
+    genes: pd.DataFrame,
+    tree: LabelTree | None,
+    metrics: pd.DataFrame,
+    gene_errors: pd.DataFrame,
+) -> None:
+    """Write a whole model directory, or nothing.
+
+    Args:
+        about: settings, run, seed and sizes for `config.json`.
+        genes: one row per gene index with columns gene and ensembl.
+    """
+    from safetensors.torch import save_file
+
+    with whole(path) as folder:
+        folder.mkdir()
+        weights = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
+        save_file(weights, folder / "model.safetensors")
+        (folder / "config.json").write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
+        labels = {"cell_type": tree.to_json()} if tree else {}
+        (folder / "labels.json").write_text(json.dumps(labels, indent=1, sort_keys=True) + "\n")
+        genes.to_parquet(folder / "genes.parquet", index=False)
+        metrics.to_csv(folder / "metrics.csv", index=False)
+        gene_errors.to_parquet(folder / "gene_errors.parquet", index=False)
+
+
+def load(path: Path | str, device: str = "auto") -> "Model":
+    """Load a model directory.
+
+    Args:
+        device: `auto` (a GPU if one is visible), `cpu` or `cuda`.
+
+    Raises:
+        ScfmError: a file is missing or the weights do not fit the configuration.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    from scfm.models.bmfm import Bmfm, Network
+
+    path = Path(path)
+    for name in FILES:
+        must_exist(path / name, "part of a model directory")
+    about = json.loads((path / "config.json").read_text())
+    labels = json.loads((path / "labels.json").read_text())
+    tree = LabelTree.from_json(labels["cell_type"]) if labels else None
+    genes = pd.read_parquet(path / "genes.parquet")
+    settings = Bmfm.model_validate(about["settings"]["model"])
+    network = Network(settings, len(genes), torch.from_numpy(tree.membership) if tree else None, seed=0)
+    try:
+        network.load_state_dict(load_file(path / "model.safetensors"))
+    except RuntimeError as error:
+        raise ScfmError(f"{path / 'model.safetensors'}: weights do not fit config.json; retrain the run") from error
+    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    return Model(network.to(chosen).eval(), genes, tree, about)
+
+
+class Model:
+    """A trained model: cell embeddings, and label probabilities where it has an HCE head."""
+
+    def __init__(self, network: "Network", genes: pd.DataFrame, tree: LabelTree | None, about: dict) -> None:
+        self.network, self._genes, self.tree, self.about = network, genes, tree, about
+
+    @property
+    def genes(self) -> list[str]:
+        """Approved symbols of the vocabulary."""
+        return self._genes["gene"].tolist()
+
+    @property
+    def poolings(self) -> tuple[str, ...]:
+        """Names of the cell embeddings."""
+        return self.network.settings.poolings
+
+    def embed(
+        self,
+        adata: "AnnData",
+        pooling: str | Sequence[str] | None = None,
+        values: str = "counts",
+        batch_cells: int = 256,
+    ) -> dict[str, np.ndarray]:
+        """Cell embeddings by pooling name, float32 [cells, hidden], in one pass.
+
+        Args:
+            adata: genes named by approved symbol or Ensembl id; any subset of the vocabulary.
+            pooling: names among `poolings`; all of them if None.
+            values: what `adata.X` holds: `counts`, `tpm` (linear) or `lognorm` (natural log of 1 + linear).
+
+        Raises:
+            ScfmError: unknown pooling or kind of values, no known gene, or a cell without any.
+        """
+        names = self.poolings if pooling is None else (pooling,) if isinstance(pooling, str) else tuple(pooling)
+        for name in names:
+            if name not in self.poolings:
+                raise ScfmError(f"pooling: '{name}' is not offered by this model; choose among {', '.join(self.poolings)}")
+        pooled = self._run(adata, values, batch_cells, lambda hidden, view: self.network.pool(hidden, view))
+        return {name: pooled[name] for name in names}
+
+    def node_probabilities(self, adata: "AnnData", values: str = "counts", batch_cells: int = 256) -> np.ndarray:
+        """Probabilities of the label tree's leaves, float32 [cells, leaves].
+
+        Raises:
+            ScfmError: the model has no label head; and as `embed`.
+        """
+        if self.tree is None:
+            raise ScfmError(f"run '{self.about['run']}': it has no label head; annotate with an HCE run")
+
+        def leaves(hidden, view) -> dict:
+            return {"cell_type": self.network.label_logits(hidden, view)["cell_type"].float().softmax(1)}
+
+        return self._run(adata, values, batch_cells, leaves)["cell_type"]
+
+    def _run(self, adata: "AnnData", values: str, batch_cells: int, read) -> dict[str, np.ndarray]:
+        """Encode all cells, longest together, and collect what `read(hidden, view)` returns, in their order."""
+        import torch
+
+        from scfm.models.bmfm import make_view
+
+        counts = self._match(adata, values)
+        device = next(self.network.parameters()).device
+        measured = torch.ones(1, len(self._genes), dtype=torch.bool, device=device)
+        order = np.argsort(counts.indptr[1:] - counts.indptr[:-1], kind="stable")
+        parts: dict[str, list[np.ndarray]] = {}
+        with torch.inference_mode():
+            for start in range(0, len(order), batch_cells):
+                cells = _ragged(counts[order[start : start + batch_cells]]).to(device)
+                view = make_view(cells, self.network.settings, measured, None, "embed")
+                for name, tensor in read(self.network.encode(view), view).items():
+                    parts.setdefault(name, []).append(tensor.float().cpu().numpy())
+        back = np.argsort(order, kind="stable")
+        return {name: np.concatenate(blocks)[back] for name, blocks in parts.items()}
+
+    def _match(self, adata: "AnnData", values: str):
+        """CSR [cells, vocabulary] of linear values; genes outside the vocabulary are left out."""
+        import scipy.sparse as sp
+
+        if values not in VALUES:
+            raise ScfmError(f"values: '{values}' is not known; choose among {', '.join(VALUES)}")
+        by_symbol = pd.Series(np.arange(len(self._genes)), index=self._genes["gene"])
+        by_ensembl = pd.Series(np.arange(len(self._genes)), index=self._genes["ensembl"])
+        by_ensembl = by_ensembl[by_ensembl.index.notna() & ~by_ensembl.index.duplicated()]
+        names = pd.Index(adata.var_names).astype(str)
+        index = names.map(pd.concat([by_ensembl.drop(by_symbol.index, errors="ignore"), by_symbol]).to_dict())
+        index = index.to_numpy(dtype=float, na_value=np.nan)
+        known = np.flatnonzero(~np.isnan(index))
+        if not len(known):
+            raise ScfmError(
+                f"var_names: none of {adata.n_vars:,} genes is in the model's vocabulary (first: {', '.join(names[:3])}); "
+                "expected human gene symbols or Ensembl ids"
+            )
+        x = sp.csr_matrix(adata.X[:, known]).astype(np.float32)
+        if values == "lognorm":
+            x.data = np.expm1(x.data)
+        place = sp.csr_matrix(
+            (np.ones(len(known), np.float32), (np.arange(len(known)), index[known].astype(int))),
+            shape=(len(known), len(self._genes)),
+        )
+        matched = (x @ place).tocsr()
+        matched.eliminate_zeros()
+        matched.sort_indices()
+        empty = np.flatnonzero(np.diff(matched.indptr) == 0)
+        if len(empty):
+            raise ScfmError(
+                f"cell '{adata.obs_names[empty[0]]}' and {len(empty) - 1:,} more: no known gene is expressed; "
+                "remove these cells first"
+            )
+        return matched
+
+
+def _ragged(counts) -> "Cells":
+    import torch
+
+    from scfm.models.bmfm import Cells
+
+    lengths = torch.from_numpy(np.diff(counts.indptr).astype(np.int64))
+    return Cells(
+        torch.from_numpy(counts.indices.astype(np.int64)),
+        torch.from_numpy(counts.data.astype(np.float32)),
+        lengths,
+        torch.zeros(len(lengths), dtype=torch.int64),
+    )

@@ -1,0 +1,116 @@
+"""The network of one BMFM model, its losses as sums with counts, and its cell embeddings."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scfm.models.bmfm.embedding import TokenEmbedding
+from scfm.models.bmfm.encoder import LlamaEncoder, initialise
+from scfm.models.bmfm.hce import hce_sum
+from scfm.models.bmfm.heads import LabelHead, Pooler, WholeCellDecoder, shallow
+from scfm.models.bmfm.settings import Bmfm
+from scfm.models.bmfm.view import View
+
+
+@dataclass
+class Task:
+    """One objective on one batch: a sum and its count, so that ranks and micro-batches add up exactly."""
+
+    total: Tensor
+    count: Tensor
+    weight: float
+
+
+@dataclass
+class Reconstruction:
+    """Predictions at the targets: MLM [targets], WCED [cells, genes]."""
+
+    value: Tensor
+    zero_logit: Tensor
+
+
+class Network(nn.Module):
+    """Embedding, encoder and heads.
+
+    Args:
+        genes: size of the vocabulary.
+        membership: bool [nodes, leaves] of the label tree, or None without an HCE head.
+        seed: seed of the initial weights.
+    """
+
+    def __init__(self, settings: Bmfm, genes: int, membership: Tensor | None, seed: int) -> None:
+        super().__init__()
+        width = settings.encoder.hidden
+        self.settings = settings
+        self.embedding = TokenEmbedding(genes, settings.cls_tokens, settings.input.value_encoder, width)
+        self.encoder = LlamaEncoder(settings.encoder)
+        wced = settings.objective.kind == "wced"
+        self.decoder = WholeCellDecoder(width, genes) if wced else shallow(width, 2)
+        self.label_heads = nn.ModuleDict()
+        for head in settings.heads:
+            self.label_heads[head.label] = LabelHead(width, membership.shape[1], head.dropout)
+        self.pooler = Pooler(width) if settings.heads and not wced else None
+        self.register_buffer("membership", membership, persistent=False)
+        initialise(self, settings.encoder.layers, torch.Generator().manual_seed(seed))
+
+    def encode(self, view: View) -> Tensor:
+        """float [tokens, hidden]."""
+        return self.encoder(self.embedding(view), view.starts, view.longest)
+
+    def reconstruct(self, hidden: Tensor, view: View) -> Reconstruction:
+        """Predictions at the view's targets."""
+        if self.settings.objective.kind == "wced":
+            return Reconstruction(*self.decoder(hidden[view.cls[:, 0]]))
+        value, zero = self.decoder(hidden[view.target_position]).unbind(1)
+        return Reconstruction(value, zero)
+
+    def label_logits(self, hidden: Tensor, view: View, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Label group to logits [cells, classes]."""
+        logits = {}
+        for k, (label, head) in enumerate(self.label_heads.items()):
+            cell = self.pooler(hidden[view.cls[:, 0]]) if self.pooler else hidden[view.cls[:, k + 1]]
+            logits[label] = head(cell, generator)
+        return logits
+
+    def tasks(self, view: View, generator: torch.Generator | None = None) -> tuple[dict[str, Task], Reconstruction]:
+        """Every objective of the batch, and the reconstruction for tracking."""
+        hidden = self.encode(view)
+        predicted = self.reconstruct(hidden, view)
+        tasks = reconstruction_tasks(predicted, view, self.settings.objective)
+        for head in self.settings.heads:
+            logits = self.label_logits(hidden, view, generator)[head.label].float()
+            tasks[f"{head.label}_hce"] = Task(*hce_sum(logits, view.labels[head.label], self.membership), head.weight)
+        return tasks, predicted
+
+    def pool(self, hidden: Tensor, view: View) -> dict[str, Tensor]:
+        """Pooling name to float [cells, hidden]; `mean` is over the gene tokens."""
+        pooled = {name: hidden[view.cls[:, k]] for k, name in enumerate(self.settings.poolings[:-1])}
+        cells, specials = view.cls.shape
+        totals = hidden.new_zeros(cells, hidden.shape[1]).index_add_(0, view.cell, hidden)
+        totals = totals - hidden[view.cls].sum(1)
+        return pooled | {"mean": totals / (view.starts.diff()[:, None] - specials).clamp(min=1)}
+
+
+def reconstruction_tasks(predicted: Reconstruction, view: View, objective) -> dict[str, Task]:
+    """Squared error over targets above 0, and is-zero cross-entropy over all (measured) targets."""
+    truth = view.target_value
+    above = truth > 0
+    squared = ((predicted.value.float() - truth) ** 2 * above).sum()
+    is_zero = F.binary_cross_entropy_with_logits(predicted.zero_logit.float(), (~above).float(), reduction="none")
+    if view.target_mask is None:
+        zero_total, zero_count = is_zero.sum(), above.new_tensor(above.numel(), dtype=torch.long)
+    else:
+        zero_total, zero_count = (is_zero * view.target_mask).sum(), view.target_mask.sum()
+    return {
+        "value": Task(squared, above.sum(), objective.value_weight),
+        "is_zero": Task(zero_total, zero_count, objective.zero_weight),
+    }
+
+
+def combine(tasks: dict[str, Task], counts: dict[str, Tensor]) -> Tensor:
+    """Σ w·(sum / count) / Σ w over the tasks that have a target; `counts` are those of the whole update."""
+    present = {name: (counts[name] > 0).float() * task.weight for name, task in tasks.items()}
+    weights = torch.stack(list(present.values())).sum().clamp(min=1e-12)
+    return sum(present[name] * task.total / counts[name].clamp(min=1) for name, task in tasks.items()) / weights

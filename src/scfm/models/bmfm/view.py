@@ -1,0 +1,137 @@
+"""From raw counts to what the network sees and what it must predict: vectorised over a ragged batch."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from scfm.models.bmfm.selection import cell_of, choose_tokens
+from scfm.models.bmfm.settings import Bmfm
+
+VALUE, ZERO, MASK, SPECIAL = 0, 1, 2, 3
+"""What the value field of a token holds: a number, zero, the mask, or a special token's own embedding."""
+
+TARGET_SUM = 1e4
+
+
+@dataclass
+class Cells:
+    """A ragged batch of cells, one after another."""
+
+    gene: Tensor
+    """int64 [nonzeros], gene index."""
+    count: Tensor
+    """float32 [nonzeros], counts above 0 on any linear scale."""
+    lengths: Tensor
+    """int64 [cells], nonzeros of each cell."""
+    dataset: Tensor
+    """int64 [cells], row of the measured-genes table."""
+    labels: dict[str, Tensor] = field(default_factory=dict)
+    """Label group to int64 [cells]; -1 where unknown."""
+
+    def to(self, device: torch.device | str) -> "Cells":
+        """The same batch on `device`."""
+        labels = {name: codes.to(device, non_blocking=True) for name, codes in self.labels.items()}
+        tensors = (x.to(device, non_blocking=True) for x in (self.gene, self.count, self.lengths, self.dataset))
+        return Cells(*tensors, labels)
+
+
+@dataclass
+class View:
+    """Tokens of a batch and its targets."""
+
+    gene: Tensor
+    """int64 [tokens], gene index, or number of genes + k for the k-th CLS token."""
+    value: Tensor
+    """float32 [tokens], log-normalised value where kind is VALUE."""
+    kind: Tensor
+    """int64 [tokens], VALUE, ZERO, MASK or SPECIAL."""
+    cell: Tensor
+    """int64 [tokens], the cell of each token."""
+    starts: Tensor
+    """int32 [cells + 1]."""
+    longest: int
+    """Tokens of the longest cell."""
+    cls: Tensor
+    """int64 [cells, CLS tokens], positions of the CLS tokens."""
+    labels: dict[str, Tensor]
+    """Label group to int64 [cells]; -1 where unknown."""
+    target_position: Tensor | None = None
+    """MLM: int64 [targets], token positions to predict."""
+    target_value: Tensor | None = None
+    """MLM: float32 [targets]. WCED: float32 [cells, genes]."""
+    target_mask: Tensor | None = None
+    """WCED: bool [cells, genes], the gene was measured in the cell's dataset."""
+
+
+def normalise(cells: Cells) -> Tensor:
+    """log1p(1e4 · x / S), S the total of the whole cell (paper). Returns float32 [nonzeros]."""
+    cell = cell_of(cells.lengths)
+    total = torch.zeros(len(cells.lengths), device=cells.count.device).index_add_(0, cell, cells.count)
+    return torch.log1p(TARGET_SUM * cells.count / total[cell])
+
+
+def make_view(
+    cells: Cells, settings: Bmfm, measured: Tensor, generator: torch.Generator | None, mode: str = "train"
+) -> View:
+    """Build the tokens and targets of a batch.
+
+    Args:
+        measured: bool [datasets, genes]; what a dataset never measured is unknown, not zero.
+        generator: source of all randomness, on the batch's device; unused by `embed`.
+        mode: `train` (random subset, dropout, targets), `validate` (random subset, targets) or
+            `embed` (highest values, no zeros, no targets, nothing random).
+    """
+    y = normalise(cells)
+    cell = cell_of(cells.lengths)
+    kept, zero_cell, zero_gene = choose_tokens(cells, cell, y, settings.input, measured, generator, mode)
+    specials = settings.cls_tokens
+    batch = len(cells.lengths)
+    # Every batch starts with its special tokens; a stable sort by cell then puts them first in each cell.
+    which = torch.arange(batch, device=y.device).repeat_interleave(specials)
+    slot = torch.arange(specials, device=y.device).repeat(batch) + measured.shape[1]
+    gene = torch.cat([slot, cells.gene[kept], zero_gene])
+    value = torch.cat([y.new_zeros(len(slot)), y[kept], y.new_zeros(len(zero_gene))])
+    owner = torch.cat([which, cell[kept], zero_cell])
+    kind = torch.full_like(gene, VALUE)
+    kind[: len(slot)] = SPECIAL
+    kind[len(slot) + len(kept) :] = ZERO
+    owner, order = owner.sort(stable=True)
+    lengths = torch.bincount(owner, minlength=batch)
+    starts = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+    view = View(
+        gene=gene[order],
+        value=value[order],
+        kind=kind[order],
+        cell=owner,
+        starts=starts.to(torch.int32),
+        longest=int(lengths.max()),
+        cls=starts[:-1, None] + torch.arange(specials, device=y.device),
+        labels=cells.labels,
+    )
+    if mode != "embed":
+        _set_targets(view, cells, cell, y, settings, measured, generator)
+    return view
+
+
+def _set_targets(
+    view: View,
+    cells: Cells,
+    cell: Tensor,
+    y: Tensor,
+    settings: Bmfm,
+    measured: Tensor,
+    generator: torch.Generator,
+) -> None:
+    objective = settings.objective
+    if objective.kind == "wced":
+        view.target_mask = measured[cells.dataset]
+        dense = torch.zeros(view.target_mask.shape, device=y.device)
+        view.target_value = dense.index_put_((cell, cells.gene), y)
+        return
+    chance = torch.rand(len(view.gene), generator=generator, device=y.device)
+    hidden = (chance < objective.mask) & (view.kind != SPECIAL)
+    view.target_position = hidden.nonzero().squeeze(1)
+    view.target_value = view.value[view.target_position]
+    # One draw serves both: within the targets it is uniform, so its lowest share keeps the value.
+    view.kind[hidden & (chance >= objective.mask * objective.keep)] = MASK

@@ -1,0 +1,1 @@
+"""Pretraining: one run and seed from shards to a model directory."""

@@ -1,0 +1,47 @@
+"""`scfm pretrain`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scfm.errors import ScfmError
+from scfm.settings import parse
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+@app.command()
+def train(
+    settings: Annotated[str, typer.Option(help="JSON of the run (config/runs/*.yaml, resolved)")],
+    run: Annotated[str, typer.Option(help="name of the run")],
+    seed: Annotated[int, typer.Option(help="seed of weights and batches")],
+    shards: Annotated[Path, typer.Option(help="folder of training shards")],
+    work: Annotated[Path, typer.Option(help="folder of checkpoints")],
+    out: Annotated[Path, typer.Option(help="model directory to write")],
+    ontology: Annotated[Path | None, typer.Option(help="Cell Ontology, for HCE runs")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or gpu")] = "auto",
+    gpus: Annotated[int, typer.Option(help="GPUs to use where there are any")] = 1,
+    need_gpu: Annotated[bool, typer.Option(help="stop where there is no GPU")] = False,
+) -> None:
+    """Train one run with one seed; resume from its last checkpoint."""
+    import torch
+
+    from scfm.pretrain.settings import Run
+    from scfm.pretrain.train import train as train_run
+
+    resolved = parse(Run, settings, "--settings")
+    there = torch.cuda.device_count()
+    if device not in ("auto", "cpu", "gpu"):
+        raise ScfmError(f"device: '{device}' is not known; choose auto, cpu or gpu")
+    if there == 0 and (device == "gpu" or (need_gpu and device == "auto")):
+        raise ScfmError(f"run '{run}': a paper-scale run needs a GPU and none is visible; set device: cpu to force the CPU")
+    devices = 0 if device == "cpu" else min(gpus, there)
+    if not devices and device == "auto":
+        print(f"pretrain {run}/{seed}: no GPU visible, training on the CPU", flush=True)
+    print(train_run(resolved, f"{run}/{seed}", seed, shards, ontology, work, out, devices))

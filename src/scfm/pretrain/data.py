@@ -1,0 +1,134 @@
+"""Batches of a run: deterministic from (seed, epoch, rank, world size)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.utils.data import IterableDataset
+
+from scfm.corpus import Shards
+from scfm.errors import ScfmError
+from scfm.models.bmfm import Cells
+from scfm.ontology import UNKNOWN, LabelTree, Ontology
+
+
+def choose_rows(cells: pd.DataFrame, split: str, fraction: float, seed: int) -> np.ndarray:
+    """Rows of a split, int64, in file order; a smaller fraction is always part of a larger one.
+
+    Raises:
+        ScfmError: no cell is left.
+    """
+    rank = np.random.default_rng(seed).random(len(cells))
+    rows = np.flatnonzero((cells["split"].to_numpy() == split) & (rank < fraction))
+    if not len(rows):
+        raise ScfmError(f"corpus cells.parquet: no cell in split '{split}'; change corpus.split or corpus_fraction")
+    return rows
+
+
+def label_tree(cells: pd.DataFrame, ontology: Ontology) -> LabelTree:
+    """The ontology pruned to the corpus's labels.
+
+    Raises:
+        ScfmError: no cell has an ontology label, or a label is unknown to the ontology.
+    """
+    labels = sorted(set(cells["cell_type_ontology_term_id"]) - {UNKNOWN})
+    if not labels:
+        raise ScfmError("corpus cells.parquet: column 'cell_type_ontology_term_id' holds no label; an HCE run needs some")
+    return LabelTree.prune(ontology, labels)
+
+
+def label_codes(cells: pd.DataFrame, tree: LabelTree | None) -> dict[str, np.ndarray]:
+    """Label group to int64 [cells], node of the tree or -1."""
+    if tree is None:
+        return {}
+    codes = {node: i for i, node in enumerate(tree.nodes)}
+    return {"cell_type": cells["cell_type_ontology_term_id"].map(codes).fillna(-1).to_numpy(np.int64)}
+
+
+def read_cells(shards: Shards, rows: np.ndarray, labels: dict[str, np.ndarray]) -> Cells:
+    """One ragged batch of raw counts."""
+    gene, count, lengths = shards.read(rows)
+    return Cells(
+        torch.from_numpy(gene.astype(np.int64)),
+        torch.from_numpy(count.astype(np.float32)),
+        torch.from_numpy(lengths.astype(np.int64)),
+        torch.from_numpy(shards.dataset_codes[rows]),
+        {name: torch.from_numpy(codes[rows]) for name, codes in labels.items()},
+    )
+
+
+class Updates(IterableDataset):
+    """The updates of one epoch: lists of micro-batches; the last incomplete update is dropped."""
+
+    def __init__(
+        self,
+        shards: Shards,
+        rows: np.ndarray,
+        labels: dict[str, np.ndarray],
+        batch_cells: int,
+        accumulate: int,
+        seed: tuple[int, int],
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.shards, self.rows, self.labels = shards, rows, labels
+        self.batch_cells, self.accumulate, self.seed = batch_cells, accumulate, seed
+        self.rank, self.world = rank, world
+
+    def __len__(self) -> int:
+        return len(self.rows) // (self.batch_cells * self.accumulate * self.world)
+
+    def __iter__(self) -> Iterator[list[Cells]]:
+        worker = torch.utils.data.get_worker_info()
+        first, step = (worker.id, worker.num_workers) if worker else (0, 1)
+        order = np.random.default_rng(self.seed).permutation(self.rows)
+        shape = (len(self), self.world, self.accumulate, self.batch_cells)
+        order = order[: np.prod(shape)].reshape(shape)
+        for update in order[first::step, self.rank]:
+            yield [read_cells(self.shards, batch, self.labels) for batch in update]
+
+
+class Batches(IterableDataset):
+    """The validation cells in file order, dealt to the ranks batch by batch."""
+
+    def __init__(
+        self,
+        shards: Shards,
+        rows: np.ndarray,
+        labels: dict[str, np.ndarray],
+        batch_cells: int,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.shards, self.rows, self.labels = shards, rows, labels
+        self.starts = range(rank * batch_cells, len(rows), world * batch_cells)
+        self.batch_cells = batch_cells
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __iter__(self) -> Iterator[Cells]:
+        for start in self.starts:
+            yield read_cells(self.shards, self.rows[start : start + self.batch_cells], self.labels)
+
+
+def marginals(shards: Shards, rows: np.ndarray, block: int = 4096) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Per-gene statistics of cells: running sums only.
+
+    Returns:
+        n measured (int64), zero fraction among them (float64, 1 where never measured) and mean of
+        log1p(1e4 · x / total) where above 0 (float64, 0 where never expressed), each [genes].
+    """
+    genes = len(shards.genes)
+    nonzero, total = np.zeros(genes), np.zeros(genes)
+    for start in range(0, len(rows), block):
+        gene, count, lengths = shards.read(rows[start : start + block])
+        cell = np.repeat(np.arange(len(lengths)), lengths)
+        depth = np.bincount(cell, weights=count, minlength=len(lengths))
+        nonzero += np.bincount(gene, minlength=genes)
+        total += np.bincount(gene, weights=np.log1p(1e4 * count / depth[cell]), minlength=genes)
+    per_dataset = np.bincount(shards.dataset_codes[rows], minlength=len(shards.measured))
+    n = per_dataset @ shards.measured.astype(np.int64)
+    zero_fraction = 1 - np.divide(nonzero, n, out=np.zeros(genes), where=n > 0)
+    return n, zero_fraction, np.divide(total, nonzero, out=np.zeros(genes), where=nonzero > 0)

@@ -1,0 +1,56 @@
+"""Settings of one pretraining run; defaults are the paper's."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from scfm.models.bmfm.settings import Bmfm
+from scfm.settings import Settings
+
+
+class Training(Settings):
+    """Optimisation and validation of a run."""
+
+    epochs: int = Field(10, ge=0)
+    """Passes over the training cells; 0 leaves the random initial weights, which is a control."""
+    batch_cells: int = Field(8, ge=1)
+    """Cells of one micro-batch on one device."""
+    accumulate: int = Field(2, ge=1)
+    """Micro-batches of one update on one device."""
+    learning_rate: float = Field(1e-4, gt=0)
+    """Rate of AdamW after the warm-up, constant."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    """Decay of the moments of AdamW."""
+    weight_decay: float = Field(0.1, ge=0)
+    """Weight decay, on matrices only."""
+    warmup_steps: int = Field(1000, ge=0)
+    """Updates over which the rate rises linearly."""
+    decay_steps: int = Field(0, ge=0)
+    """Updates at the end over which the rate falls linearly to 0; the paper has none."""
+    clip: float = Field(0.5, gt=0)
+    """Largest norm of the gradient."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
+    """Arithmetic, in Lightning's words."""
+    validate_every: int = Field(1, ge=1)
+    """Epochs between validations; the last epoch is always validated."""
+    validation_passes: int = Field(1, ge=1)
+    """Passes over the validation cells, each with its own random tokens and masks."""
+    validation_cells: int = Field(256, ge=1)
+    """Cells of one validation batch."""
+    workers: int = Field(4, ge=0)
+    """Processes that prepare batches; 0 prepares them in the training process."""
+
+
+class Run(Settings):
+    """One pretraining run."""
+
+    system: Literal["bmfm"]
+    """System under `scfm.models`."""
+    description: str
+    """One line on what the run is for."""
+    corpus_fraction: float = Field(1.0, gt=0, le=1)
+    """Share of the corpus's cells that the run uses, nested: a smaller share is part of a larger one."""
+    model: Bmfm
+    """The network and its objectives."""
+    training: Training = Training()
+    """Optimisation."""

@@ -1,0 +1,89 @@
+"""Typed settings: the base of every settings model, and errors that read as a sentence."""
+
+import difflib
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from scfm.errors import ScfmError
+
+Model = TypeVar("Model", bound="Settings")
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys are errors, values are frozen, docstrings become the schema's text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def parse(model: type[Model], data: object, where: str) -> Model:
+    """Validate `data` (mapping, or JSON text) against `model`.
+
+    Args:
+        where: file or option the data came from, for the error message.
+
+    Raises:
+        ScfmError: unknown key (with the nearest known one), wrong type or bad value.
+    """
+    try:
+        return model.model_validate_json(data) if isinstance(data, str) else model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "(top level)"
+        if first["type"] == "extra_forbidden":
+            close = difflib.get_close_matches(str(first["loc"][-1]), _keys(model), n=1)
+            hint = f"did you mean '{close[0]}'?" if close else "remove it or see config/config.yaml for the known keys"
+            raise ScfmError(f"{where}: unknown key '{key}'; {hint}") from error
+        if first["type"] == "missing":
+            raise ScfmError(f"{where}: key '{key}' is missing; add it") from error
+        reason = first["msg"].removeprefix("Value error, ")
+        got = "" if isinstance(first["input"], dict) else f", got {first['input']!r}"
+        raise ScfmError(f"{where}: key '{key}': {reason}{got}; correct the value") from error
+
+
+def _keys(model: type[BaseModel]) -> set[str]:
+    """Every key name that occurs in `model` or below it."""
+    return set(_walk(model.model_json_schema()))
+
+
+def _walk(schema: Any) -> list[str]:
+    if isinstance(schema, dict):
+        own = list(schema.get("properties", {}))
+        return own + [key for value in schema.values() for key in _walk(value)]
+    return [key for value in schema for key in _walk(value)] if isinstance(schema, list) else []
+
+
+def read_yaml(path: Path) -> dict:
+    """Read one YAML mapping.
+
+    Raises:
+        ScfmError: the file is missing, is not YAML, or is not a mapping.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ScfmError(f"{path}: settings file not found; check the name")
+    try:
+        data = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ScfmError(f"{path}: not valid YAML ({' '.join(str(error).split())}); correct the file") from error
+    if not isinstance(data, dict):
+        raise ScfmError(f"{path}: expected a mapping of keys to values; correct the file")
+    return data
+
+
+def merge(base: dict, override: dict) -> dict:
+    """Return `base` with `override` laid over it, key by key, nested mappings included."""
+    merged = dict(base)
+    for key, value in override.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def as_json(settings: BaseModel | dict | list) -> str:
+    """Settings as one line of JSON with a stable key order, as rules pass them to commands."""
+    data = settings.model_dump(mode="json") if isinstance(settings, BaseModel) else settings
+    return json.dumps(data, sort_keys=True)
