@@ -1,9 +1,13 @@
-"""`scfm`: one command group per stage, imported only when it is called."""
+"""`scfm`: one command group per stage, imported only when it is called, and the verbs of a biologist."""
 
+import os
 import sys
 from importlib import import_module
+from pathlib import Path
+from typing import Annotated
 
-import click
+import typer
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from scfm.errors import ScfmError
@@ -19,34 +23,92 @@ STAGES = {
 }
 
 
-class Stages(click.Group):
+class Stages(TyperGroup):
     """A group that imports `scfm.<stage>.commands` only for the stage that is called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*STAGES, *super().list_commands(ctx)]
+    def list_commands(self, ctx) -> list[str]:
+        return [*super().list_commands(ctx), *STAGES]
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name in STAGES:
-            command = get_command(import_module(f"scfm.{name}.commands").app)
-            command.name, command.help = name, STAGES[name]
-            return command
-        return super().get_command(ctx, name)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = [*STAGES.items(), *((name, command.get_short_help_str()) for name, command in self.commands.items())]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
+    def get_command(self, ctx, name: str):
+        if name not in STAGES:
+            return super().get_command(ctx, name)
+        command = get_command(import_module(f"scfm.{name}.commands").app)
+        command.name, command.help, command.short_help = name, STAGES[name], STAGES[name]
+        return command
 
 
-@click.group(cls=Stages, help=__doc__)
-def scfm() -> None:
-    pass
+app = typer.Typer(cls=Stages, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+
+Source = Annotated[Path, typer.Argument(metavar="IN.h5ad")]
+Out = Annotated[Path, typer.Argument(metavar="OUT.h5ad")]
+ModelFolder = Annotated[Path, typer.Option("--model", help="model directory")]
+Values = Annotated[str, typer.Option(help="what X holds: counts, tpm or lognorm")]
+
+
+@app.command()
+def embed(
+    source: Source,
+    out: Out,
+    model: ModelFolder,
+    values: Values = "counts",
+    pooling: Annotated[str, typer.Option(help="cls, mean, or another of the model's poolings")] = "cls",
+    key_added: Annotated[str, typer.Option(help="key of obsm")] = "X_scfm",
+) -> None:
+    """Embed the cells of an h5ad."""
+    from scfm.api import embed as run
+
+    adata = run(_read(source), model, pooling, values, key_added)
+    _write(adata, out)
+    facts = adata.uns[key_added]
+    print(
+        f"embed: {adata.n_obs:,} cells, {facts['genes_known']:,} of {facts['genes_given']:,} genes known, "
+        f"obsm['{key_added}'] {adata.obsm[key_added].shape[1]} wide, in {out}"
+    )
+
+
+@app.command()
+def annotate(
+    source: Source,
+    out: Out,
+    model: ModelFolder,
+    values: Values = "counts",
+    decode: Annotated[str, typer.Option(help="leaf or greedy")] = "leaf",
+    key_added: Annotated[str, typer.Option(help="beginning of the obs columns")] = "scfm",
+) -> None:
+    """Annotate the cells of an h5ad with the Cell Ontology."""
+    from scfm.api import annotate as run
+
+    adata = run(_read(source), model, decode, values, key_added)
+    _write(adata, out)
+    top = adata.obs[f"{key_added}_name"].value_counts().head(3)
+    print(f"annotate: {adata.n_obs:,} cells; " + ", ".join(f"{n:,} {name}" for name, n in top.items()) + f"; in {out}")
+
+
+def _read(path: Path):
+    import anndata
+
+    from scfm.files import must_exist
+
+    try:
+        return anndata.read_h5ad(must_exist(path, "h5ad"))
+    except OSError as error:
+        raise ScfmError(f"{path}: not a readable h5ad file ({' '.join(str(error).split())}); check the file") from error
+
+
+def _write(adata, path: Path) -> None:
+    from scfm.files import whole
+
+    with whole(path) as temporary:
+        adata.write_h5ad(temporary, compression="gzip")
 
 
 def main() -> None:
     """Run the command line; a ScfmError ends it with one sentence on stderr and exit code 1."""
     try:
-        scfm(standalone_mode=True)
+        app()
     except ScfmError as error:
         print(f"scfm: error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:  # `scfm … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -15,7 +15,8 @@ from scfm.ontology import LabelTree
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from scfm.models.bmfm import Cells, Network, View
+    from scfm.models.bmfm.network import Network
+    from scfm.models.bmfm.view import Cells, View
 
 FILES = ("model.safetensors", "config.json", "genes.parquet", "labels.json")
 VALUES = ("counts", "tpm", "lognorm")
@@ -62,7 +63,8 @@ def load(path: Path | str, device: str = "auto") -> "Model":
     import torch
     from safetensors.torch import load_file
 
-    from scfm.models.bmfm import Bmfm, Network
+    from scfm.models.bmfm.network import Network
+    from scfm.models.bmfm.settings import Bmfm
 
     path = Path(path)
     for name in FILES:
@@ -91,6 +93,11 @@ class Model:
     def genes(self) -> list[str]:
         """Approved symbols of the vocabulary."""
         return self._genes["gene"].tolist()
+
+    @property
+    def ensembl(self) -> list[str]:
+        """Ensembl ids of the vocabulary, in the same order; empty where there is none."""
+        return self._genes["ensembl"].tolist()
 
     @property
     def poolings(self) -> tuple[str, ...]:
@@ -139,7 +146,7 @@ class Model:
         """Encode all cells, longest together, and collect what `read(hidden, view)` returns, in their order."""
         import torch
 
-        from scfm.models.bmfm import make_view
+        from scfm.models.bmfm.view import make_view
 
         counts = self._match(adata, values)
         device = next(self.network.parameters()).device
@@ -195,7 +202,7 @@ class Model:
 def _ragged(counts) -> "Cells":
     import torch
 
-    from scfm.models.bmfm import Cells
+    from scfm.models.bmfm.view import Cells
 
     lengths = torch.from_numpy(np.diff(counts.indptr).astype(np.int64))
     return Cells(

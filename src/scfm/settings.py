@@ -31,7 +31,8 @@ def parse(model: type[Model], data: object, where: str) -> Model:
     try:
         return model.model_validate_json(data) if isinstance(data, str) else model.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt required key is also "missing"; the misspelling is what helps.
+        first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"]) or "(top level)"
         if first["type"] == "extra_forbidden":
             close = difflib.get_close_matches(str(first["loc"][-1]), _keys(model), n=1)

@@ -9,7 +9,7 @@ from torch.utils.data import IterableDataset
 
 from scfm.corpus import Shards
 from scfm.errors import ScfmError
-from scfm.models.bmfm import Cells
+from scfm.models.bmfm.view import Cells
 from scfm.ontology import UNKNOWN, LabelTree, Ontology
 
 

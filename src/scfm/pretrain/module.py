@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from scfm.errors import ScfmError
-from scfm.models.bmfm import Cells, Network, make_view
-from scfm.models.bmfm.network import Task, combine
+from scfm.models.bmfm.network import Network, Task, combine
+from scfm.models.bmfm.view import Cells, make_view
 from scfm.pretrain.settings import Training
 from scfm.pretrain.tracking import GeneErrors
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from scfm.models.bmfm.settings import Bmfm
 from scfm.settings import Settings
@@ -11,8 +11,8 @@ from scfm.settings import Settings
 class Training(Settings):
     """Optimisation and validation of a run."""
 
-    epochs: int = Field(10, ge=0)
-    """Passes over the training cells; 0 leaves the random initial weights, which is a control."""
+    epochs: int = Field(10, ge=1)
+    """Passes over the training cells."""
     batch_cells: int = Field(8, ge=1)
     """Cells of one micro-batch on one device."""
     accumulate: int = Field(2, ge=1)
@@ -32,13 +32,19 @@ class Training(Settings):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
     """Arithmetic, in Lightning's words."""
     validate_every: int = Field(1, ge=1)
-    """Epochs between validations; the last epoch is always validated."""
+    """Epochs between validations; divides `epochs`, so that the last epoch is validated."""
     validation_passes: int = Field(1, ge=1)
     """Passes over the validation cells, each with its own random tokens and masks."""
     validation_cells: int = Field(256, ge=1)
     """Cells of one validation batch."""
     workers: int = Field(4, ge=0)
     """Processes that prepare batches; 0 prepares them in the training process."""
+
+    @model_validator(mode="after")
+    def _last_epoch_is_validated(self) -> "Training":
+        if self.epochs % self.validate_every:
+            raise ValueError(f"validate_every ({self.validate_every}) must divide epochs ({self.epochs})")
+        return self
 
 
 class Run(Settings):
@@ -48,6 +54,8 @@ class Run(Settings):
     """System under `scfm.models`."""
     description: str
     """One line on what the run is for."""
+    trained: bool = True
+    """False keeps the random initial weights: the control of every benchmark."""
     corpus_fraction: float = Field(1.0, gt=0, le=1)
     """Share of the corpus's cells that the run uses, nested: a smaller share is part of a larger one."""
     model: Bmfm

@@ -4,7 +4,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from scfm.models.bmfm import View
+from scfm.models.bmfm.view import View
 from scfm.models.bmfm.network import Reconstruction
 
 BINS = 256

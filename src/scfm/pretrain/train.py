@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from scfm.corpus import Shards
 from scfm.errors import ScfmError
 from scfm.model import write_model
-from scfm.models.bmfm import Network
+from scfm.models.bmfm.network import Network
 from scfm.ontology import LabelTree, Ontology
 from scfm.pretrain.data import Batches, Updates, choose_rows, label_codes, label_tree, marginals
 from scfm.pretrain.guard import die_with_parent, sole_trainer
@@ -59,8 +59,8 @@ def train(
             shards, train_rows, labels, t.batch_cells, t.accumulate, (seed, epoch), rank, world
         )
 
-    total = t.epochs * len(updates(0))
-    if t.epochs and not total:
+    total = t.epochs * len(updates(0)) if run.trained else 0
+    if run.trained and not total:
         raise ScfmError(
             f"{name}: {len(train_rows)} training cells are fewer than one update of "
             f"{t.batch_cells * t.accumulate * world}; lower training.batch_cells or accumulate"
@@ -72,7 +72,7 @@ def train(
         validation = DataLoader(
             Batches(shards, validation_rows, labels, t.validation_cells, rank, world), batch_size=None
         )
-        if t.epochs:
+        if run.trained:
             data = _EpochLoaders(updates, validation, t.workers)
             last = work / f"{digest}.ckpt"
             trainer.fit(module, data, ckpt_path=last if last.exists() else None)
@@ -136,7 +136,7 @@ def _trainer(run: Run, name: str, work: Path, digest: str, devices: int, total: 
         strategy="ddp" if devices > 1 else "auto",
         precision=t.precision if devices else "32-true",
         max_epochs=t.epochs,
-        check_val_every_n_epoch=min(t.validate_every, t.epochs) if t.epochs else 1,
+        check_val_every_n_epoch=t.validate_every,
         reload_dataloaders_every_n_epochs=1,
         num_sanity_val_steps=0,
         callbacks=[progress, checkpoint],

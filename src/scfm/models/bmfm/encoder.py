@@ -48,10 +48,11 @@ class LlamaEncoder(nn.Module):
         return self.norm(x)
 
 
-def initialise(module: nn.Module, layers: int, generator: torch.Generator) -> None:
-    """Truncated normal 0.02 for matrices and embeddings; residual projections divided by √(2·layers)."""
+def initialise(module: nn.Module, settings: Encoder, generator: torch.Generator) -> None:
+    """Truncated normal for matrices and embeddings; residual projections divided by √(2·layers)."""
+    std = settings.init_std
     for name, parameter in module.named_parameters():
         if parameter.ndim > 1:
-            nn.init.trunc_normal_(parameter, std=0.02, a=-0.04, b=0.04, generator=generator)
+            nn.init.trunc_normal_(parameter, std=std, a=-2 * std, b=2 * std, generator=generator)
             if name.endswith(("out.weight", "down.weight")):
-                parameter.data.div_((2 * layers) ** 0.5)
+                parameter.data.div_((2 * settings.layers) ** 0.5)

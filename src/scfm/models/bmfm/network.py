@@ -53,7 +53,7 @@ class Network(nn.Module):
             self.label_heads[head.label] = LabelHead(width, membership.shape[1], head.dropout)
         self.pooler = Pooler(width) if settings.heads and not wced else None
         self.register_buffer("membership", membership, persistent=False)
-        initialise(self, settings.encoder.layers, torch.Generator().manual_seed(seed))
+        initialise(self, settings.encoder, torch.Generator().manual_seed(seed))
 
     def encode(self, view: View) -> Tensor:
         """float [tokens, hidden]."""

@@ -20,6 +20,8 @@ class Encoder(Settings):
     """Width of the SwiGLU layer (the paper's table prints 1,536; its parameter counts fit 1,024)."""
     norm_eps: float = 1e-5
     """Epsilon of the RMSNorm layers."""
+    init_std: float = Field(0.02, gt=0)
+    """Standard deviation of the initial weights; narrow encoders learn sooner from larger ones."""
     embedding_norm: bool = False
     """Normalise the summed embedding before block 0, as the released code does."""
     final_norm: bool = True

@@ -1,0 +1,40 @@
+# The study as one DAG. `config/config.yaml` names the study; each stage has one rules file of its name.
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/resources.smk"
+include: "workflow/rules/corpus.smk"
+include: "workflow/rules/pretrain.smk"
+include: "workflow/rules/annotation.smk"
+include: "workflow/rules/learnability.smk"
+include: "workflow/rules/benchmarks.smk"
+include: "workflow/rules/paper.smk"
+
+
+# One GPU job at a time on a workstation; a cluster stays parallel.
+resource_scopes:
+    gpu="local",
+
+
+localrules:
+    all,
+    tables,
+    figures,
+
+
+rule all:
+    default_target: True
+    input:
+        RESULTS / "report.html",
+        RESULTS / "claims.csv",
+
+
+rule tables:
+    input:
+        table_files(),
+
+
+rule figures:
+    input:
+        figure_files(),

@@ -1,0 +1,131 @@
+"""`scfm benchmarks`: prepare datasets, embed them, score the embeddings."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scfm.benchmarks.settings import Integration, OntologyTask, Pca, Preparation, Probe
+from scfm.files import whole
+from scfm.settings import parse
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+app = typer.Typer(no_args_is_help=True)
+
+Out = Annotated[Path, typer.Option("--out")]
+Embeddings = Annotated[Path, typer.Option(help="h5ad of 'scfm benchmarks embed'")]
+Datasets = Annotated[list[Path], typer.Argument(help="h5ad files of 'scfm benchmarks prepare'")]
+Study = Annotated[str, typer.Option(help="name of the study, for the tables")]
+Run = Annotated[str, typer.Option(help="name of the run, for the tables")]
+Seed = Annotated[int, typer.Option(help="seed of the run, for the tables")]
+Slice = Annotated[str, typer.Option("--settings", help="settings of this task as JSON")]
+
+
+@app.command()
+def prepare(
+    dataset_settings: Annotated[str, typer.Option(help="dataset row, tasks and contamination as JSON")],
+    hgnc: Annotated[Path, typer.Option(help="HGNC complete set")],
+    out: Out,
+    input: Annotated[
+        Path | None, typer.Option(help="deposited h5ad; left out for a dataset that comes with a package")
+    ] = None,
+    cell_ontology: Annotated[
+        Path | None, typer.Option(help="check the cells' ontology ids against this release")
+    ] = None,
+) -> None:
+    """Bring one deposited dataset into the form that every benchmark reads."""
+    from scfm.benchmarks.prepare import prepare as run
+    from scfm.datasets import package_path
+    from scfm.genes import read_hgnc
+    from scfm.ontology import Ontology
+
+    settings = parse(Preparation, dataset_settings, "--dataset-settings")
+    ontology = Ontology.read(cell_ontology) if cell_ontology else None
+    adata = run(input or package_path(settings.dataset), settings, read_hgnc(hgnc), ontology)
+    with whole(out) as temporary:
+        adata.write_h5ad(temporary, compression="gzip")
+    facts = adata.uns["scfm"]
+    print(
+        f"benchmarks prepare {facts['name']}: {adata.n_obs:,} cells ({facts['cells_without_known_gene']} dropped), "
+        f"{adata.n_vars:,} of {facts['genes_deposited']:,} genes ({facts['genes_unknown']:,} unknown, "
+        f"{facts['genes_collided']} collided), {facts['values']}, contaminated: {facts['contaminated']}"
+    )
+
+
+@app.command()
+def embed(
+    datasets: Datasets,
+    model: Annotated[str, typer.Option(help="model directory, 'pca', or an h5ad with vectors in obsm")],
+    run: Run,
+    seed: Seed,
+    out: Out,
+    settings: Annotated[str, typer.Option(help="settings of the PCA baseline as JSON")] = "{}",
+) -> None:
+    """Embed all datasets with one model."""
+    from scfm.benchmarks.embed import embed as embed_all
+    from scfm.benchmarks.embedders import open_embedder
+
+    adata = embed_all(open_embedder(model, parse(Pca, settings, "--settings")), datasets, run, seed)
+    with whole(out) as temporary:
+        adata.write_h5ad(temporary)
+    widths = ", ".join(f"{pooling} {table.shape[1]}" for pooling, table in adata.obsm.items())
+    print(f"benchmarks embed {run}: {adata.n_obs:,} cells of {len(datasets)} datasets, width {widths}")
+
+
+@app.command()
+def integration(embeddings: Embeddings, study: Study, out: Out, settings: Slice = "{}") -> None:
+    """Zero-shot batch integration of every embedding."""
+    from scfm.benchmarks.integration import integrate
+    from scfm.benchmarks.results import write_tidy
+
+    table = integrate(embeddings, parse(Integration, settings, "--settings"), study)
+    write_tidy(out, table)
+    print(_mean_line("integration", table, "avg_bio"))
+
+
+@app.command()
+def probe(embeddings: Embeddings, study: Study, out: Out, settings: Slice = "{}") -> None:
+    """Label prediction on every embedding."""
+    from scfm.benchmarks.probe import probe as run
+    from scfm.benchmarks.results import write_tidy
+
+    table = run(embeddings, parse(Probe, settings, "--settings"), study)
+    write_tidy(out, table)
+    print(_mean_line("probe", table, "macro_f1"))
+
+
+@app.command()
+def ontology(
+    datasets: Datasets,
+    model: Annotated[Path, typer.Option(help="model directory")],
+    run: Run,
+    seed: Seed,
+    study: Study,
+    cell_ontology: Annotated[Path, typer.Option(help="Cell Ontology, .obo or CELLxGENE .json, gzipped or not")],
+    out: Out,
+    out_types: Annotated[Path, typer.Option(help="CSV of predictions by true type")],
+    out_nodes: Annotated[Path, typer.Option(help="CSV of mean node probabilities by true type")],
+    settings: Slice = "{}",
+) -> None:
+    """Zero-shot annotation with the ontology."""
+    import scfm
+    from scfm.benchmarks.ontology import annotate
+    from scfm.benchmarks.results import write_tidy
+    from scfm.ontology import Ontology
+
+    task = parse(OntologyTask, settings, "--settings")
+    whose = {"study": study, "run": run, "seed": seed}
+    results = annotate(scfm.load(model), datasets, Ontology.read(cell_ontology), task, **whose)
+    for path, table in zip((out, out_types, out_nodes), results, strict=True):
+        write_tidy(path, table)
+    print(_mean_line("ontology", results[0], "accuracy"))
+
+
+def _mean_line(task: str, table: "pd.DataFrame", metric: str) -> str:
+    """One line with a task's main metric, mean over datasets for each pooling."""
+    chosen = table[table["metric"] == metric].groupby("pooling", sort=False)["value"].mean()
+    values = ", ".join(f"{pooling} {value:.3f}" for pooling, value in chosen.items())
+    run, datasets = table["run"].iloc[0], table["dataset"].nunique()
+    return f"benchmarks {task} {run}: {datasets} datasets, mean {metric} {values}"

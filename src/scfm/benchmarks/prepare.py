@@ -1,0 +1,138 @@
+"""From a deposited dataset to the form that every benchmark reads."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scfm.benchmarks.settings import Contamination, Preparation
+from scfm.datasets import UNKNOWN, read_deposit
+from scfm.errors import ScfmError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+    from scfm.ontology import Ontology
+
+
+def prepare(path: Path, settings: Preparation, hgnc: "pd.DataFrame", ontology: "Ontology | None" = None) -> "AnnData":
+    """Read one deposit, rename its genes to approved symbols and mark what a reader of results must know.
+
+    Args:
+        path: the deposited h5ad.
+        hgnc: what `scfm.genes.read_hgnc` returns.
+        ontology: if given, every ontology id of the cells must be a live term of it.
+
+    Returns:
+        AnnData: X CSR float32 [cells, genes] as deposited; var_names approved symbols, unique; obs strings dataset,
+        cell_type, cell_type_ontology_term_id, batch, donor, split, condition and bool contaminated; uns["scfm"] a
+        flat mapping of facts and counts of what was left out. Cells without any known gene are left out.
+
+    Raises:
+        ScfmError: what `read_deposit` raises; no known gene; no cell with a known gene; an ontology id that is not
+            a live term; a single batch where the dataset names a batch column and is asked for integration; a value
+            of `contaminated` that does not occur.
+    """
+    import anndata
+
+    dataset = settings.dataset
+    deposit = read_deposit(path, dataset)
+    columns, symbols, counts = _approved_genes(deposit, hgnc, path)
+    matrix = deposit.X[:, columns].tocsr()
+    alive = np.flatnonzero(np.asarray(matrix.sum(1)).ravel() > 0)
+    if not len(alive):
+        raise ScfmError(f"{path}: no cell has a value above 0 for a known gene; check the matrix of '{dataset.name}'")
+    obs = _obs(deposit.obs.iloc[alive], settings, path)
+    tasks = dataset.tasks if settings.tasks is None else settings.tasks
+    _check_batches(obs, tasks, settings, path)
+    _check_terms(obs, ontology, path)
+    prepared = anndata.AnnData(X=matrix[alive], obs=obs)
+    prepared.var_names = symbols
+    prepared.uns["scfm"] = {
+        "name": dataset.name,
+        "study": dataset.study,
+        "organism": dataset.organism,
+        "values": dataset.values,
+        "panel": dataset.panel,
+        "tasks": ",".join(tasks),
+        "single_batch": bool(obs["batch"].nunique() == 1),
+        "contaminated": _summary(obs["contaminated"]),
+        "contaminated_reason": getattr(settings.contaminated, "reason", ""),
+        "note": dataset.note,
+        "cells_without_known_gene": deposit.n_obs - len(alive),
+        **counts,
+    }
+    return prepared
+
+
+def _approved_genes(deposit: "AnnData", hgnc: "pd.DataFrame", path: Path) -> tuple[np.ndarray, list[str], dict]:
+    """(columns kept, their approved symbols, counts), in the order of the deposit.
+
+    The deposited name counts first, the Ensembl id where the name is not known. Of several columns with one approved
+    symbol the one deposited under that very symbol wins, else the first.
+    """
+    import pandas as pd
+
+    from scfm.genes import approve
+
+    names = pd.Series(deposit.var_names)
+    symbols = approve(names, hgnc)
+    if "ensembl" in deposit.var:
+        symbols = symbols.where(symbols.notna(), approve(deposit.var["ensembl"], hgnc))
+    table = pd.DataFrame({"symbol": symbols, "exact": names == symbols.fillna("")})
+    known = table[table["symbol"].notna()]
+    if known.empty:
+        raise ScfmError(
+            f"{path}: none of {len(names)} genes is known to HGNC (first: '{names.iloc[0]}'); expected human "
+            "protein-coding symbols or Ensembl ids, name the right column or map orthologs first"
+        )
+    winners = known.sort_values("exact", ascending=False, kind="stable").drop_duplicates("symbol").sort_index()
+    counts = {
+        "genes_deposited": len(names),
+        "genes_unknown": len(names) - len(known),
+        "genes_collided": len(known) - len(winners),
+    }
+    return winners.index.to_numpy(), winners["symbol"].tolist(), counts
+
+
+def _obs(deposit: "pd.DataFrame", settings: Preparation, path: Path) -> "pd.DataFrame":
+    obs = deposit.rename(columns={"dataset_id": "dataset", "donor_id": "donor"})
+    obs = obs[["dataset", "cell_type", "cell_type_ontology_term_id", "batch", "donor", "split", "condition"]].copy()
+    marked = settings.contaminated
+    if isinstance(marked, Contamination):
+        absent = sorted(set(marked.values) - set(obs[marked.column]))
+        if absent:
+            raise ScfmError(
+                f"{path}: contaminated names '{absent[0]}', which does not occur in column '{marked.column}'; "
+                f"expected one of: {', '.join(sorted(set(obs[marked.column]))[:10])}"
+            )
+        obs["contaminated"] = obs[marked.column].isin(marked.values)
+    else:
+        obs["contaminated"] = marked
+    return obs
+
+
+def _summary(contaminated: "pd.Series") -> str:
+    """ "true", "partly" or "false"."""
+    return "true" if contaminated.all() else "partly" if contaminated.any() else "false"
+
+
+def _check_batches(obs: "pd.DataFrame", tasks: tuple[str, ...], settings: Preparation, path: Path) -> None:
+    column = settings.dataset.batch_column
+    if "integration" in tasks and column and obs["batch"].nunique() == 1:
+        raise ScfmError(
+            f"{path}: batch column '{column}' holds the single batch '{obs['batch'].iloc[0]}' where integration needs "
+            "two; name another column, or none for a dataset of one batch, which is then scored without AvgBatch"
+        )
+
+
+def _check_terms(obs: "pd.DataFrame", ontology: "Ontology | None", path: Path) -> None:
+    if ontology is None:
+        return
+    strange = sorted(set(obs["cell_type_ontology_term_id"]) - set(ontology.names) - {UNKNOWN})
+    if strange:
+        raise ScfmError(
+            f"{path}: cell type '{strange[0]}' is not a live term of the Cell Ontology; correct it, use '{UNKNOWN}', "
+            "or configure the release that holds it"
+        )

@@ -1,0 +1,92 @@
+"""Reading prepared datasets and embeddings back, with one sentence when a file is something else."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scfm.datasets import UNKNOWN, read_h5ad
+from scfm.errors import ScfmError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """One embedding of one dataset."""
+
+    dataset: str
+    facts: dict
+    """uns["scfm"] of the prepared dataset."""
+    run: str
+    pooling: str
+    seed: int
+    obs: "pd.DataFrame"
+    vectors: np.ndarray
+    """float32 [cells, width]."""
+
+    def context(self, study: str, task: str) -> dict:
+        """The columns of a tidy row that do not depend on the metric."""
+        own = {"run": self.run, "pooling": self.pooling, "dataset": self.dataset, "seed": self.seed}
+        return {"study": study, "task": task, "contaminated": self.facts["contaminated"], **own}
+
+
+def read_prepared(path: Path) -> "AnnData":
+    """Read what `scfm benchmarks prepare` wrote.
+
+    Raises:
+        ScfmError: the file is missing, unreadable or not a prepared dataset.
+    """
+    adata = read_h5ad(path, "prepared dataset")
+    if "scfm" not in adata.uns or "values" not in adata.uns["scfm"]:
+        raise ScfmError(f"{path}: not a prepared dataset; make it with 'scfm benchmarks prepare'")
+    return adata
+
+
+def read_embeddings(path: Path, task: str) -> Iterator[Embedding]:
+    """Every embedding of a file written by `scfm benchmarks embed` whose dataset is asked for `task`.
+
+    Raises:
+        ScfmError: the file is missing, unreadable or not of that kind, or no dataset of it is asked for the task.
+    """
+    adata = read_h5ad(path, "embeddings")
+    missing = [key for key in ("run", "seed", "datasets") if key not in adata.uns]
+    if missing or not len(adata.obsm):
+        raise ScfmError(f"{path}: not a file of embeddings; make it with 'scfm benchmarks embed'")
+    datasets = {name: facts for name, facts in adata.uns["datasets"].items() if asked(facts, task)}
+    if not datasets:
+        raise ScfmError(f"{path}: no dataset is asked for {task}; add '{task}' to the tasks of one")
+    names = adata.obs["dataset"].astype(str).to_numpy()
+    for name, facts in datasets.items():
+        rows = np.flatnonzero(names == name)
+        for pooling in adata.obsm:
+            vectors = np.asarray(adata.obsm[pooling])[rows]
+            vectors = vectors[:, ~np.isnan(vectors).all(0)]
+            run, seed = str(adata.uns["run"]), int(adata.uns["seed"])
+            yield Embedding(name, facts, run, pooling, seed, adata.obs.iloc[rows], vectors)
+
+
+def asked(facts: dict, task: str) -> bool:
+    """Whether a prepared dataset is to be evaluated by `task`."""
+    return task in str(facts["tasks"]).split(",")
+
+
+def labelled(embedding: Embedding) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(vectors, labels, batches) of the cells whose cell type is known, labels and batches as plain strings.
+
+    Raises:
+        ScfmError: an embedding holds NaN or infinite values.
+    """
+    labels = embedding.obs["cell_type"].astype(str).to_numpy()
+    known = labels != UNKNOWN
+    vectors = embedding.vectors[known]
+    if not np.isfinite(vectors).all():
+        raise ScfmError(
+            f"run '{embedding.run}', pooling '{embedding.pooling}', dataset '{embedding.dataset}': the embedding holds "
+            "NaN or infinite values; look at the training of that run"
+        )
+    return vectors, labels[known], embedding.obs["batch"].astype(str).to_numpy()[known]

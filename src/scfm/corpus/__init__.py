@@ -1,0 +1,9 @@
+"""Corpus stage: from a SOMA store (local, or the CELLxGENE Census) to training shards.
+
+Public face: `Shards` reads what the stage leaves behind; `write_shards` writes it.
+"""
+
+from scfm.corpus.shards import Shards
+from scfm.corpus.write import write_shards
+
+__all__ = ["Shards", "write_shards"]

@@ -1,0 +1,107 @@
+"""`scfm corpus`: the steps from a source of cells to training shards."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scfm.settings import parse
+
+app = typer.Typer(no_args_is_help=True)
+
+Out = Annotated[Path, typer.Option(help="directory to write")]
+Part = Annotated[int, typer.Option(help="number of the contiguous range, from 0")]
+Parts = Annotated[int, typer.Option(help="number of ranges")]
+LocalSoma = Annotated[Path | None, typer.Option(help="local SOMA, for sources of kind synthetic and files")]
+Selection = Annotated[Path, typer.Option(help="directory written by 'corpus select'")]
+
+
+@app.command()
+def synthesize(settings: Annotated[str, typer.Option(help="JSON of the synthetic source")], out: Out) -> None:
+    """Draw the synthetic census: h5ad files, annotation files, truth."""
+    from scfm.corpus.settings import Synthetic
+    from scfm.corpus.synthetic import synthesize as run
+
+    done = run(parse(Synthetic, settings, "--settings"), out)
+    print(
+        f"corpus synthesize: {done['cells']:,} cells, {done['genes']:,} genes, {done['datasets']} datasets, "
+        f"{done['holdout']:,} held-out cells"
+    )
+
+
+@app.command()
+def build(
+    files: Annotated[list[Path], typer.Argument(help="h5ad files, in the order of the rows in the settings")],
+    settings: Annotated[str, typer.Option(help='JSON {"datasets": [rows of the sheet of datasets]}')],
+    out: Out,
+) -> None:
+    """Build a local SOMA laid out as the CELLxGENE Census."""
+    from scfm.corpus.build import build_soma
+    from scfm.corpus.settings import BuildSettings
+
+    done = build_soma(files, parse(BuildSettings, settings, "--settings").datasets, out)
+    print(f"corpus build: {done['cells']:,} cells, {done['genes']:,} features, {done['datasets']} datasets")
+
+
+@app.command()
+def scan(
+    settings: Annotated[str, typer.Option(help="JSON with source, qc, block")],
+    out: Out,
+    part: Part = 0,
+    parts: Parts = 1,
+    soma: LocalSoma = None,
+) -> None:
+    """Measure quality over one range of the store."""
+    from scfm.corpus.scan import scan as run
+    from scfm.corpus.settings import ScanSettings
+
+    done = run(parse(ScanSettings, settings, "--settings"), part, parts, out, soma)
+    print(f"corpus scan: part {part} of {parts}, {done['rows']:,} of {done['stop'] - done['start']:,} cells")
+
+
+@app.command()
+def select(
+    parts: Annotated[list[Path], typer.Argument(help="directories written by 'corpus scan', all parts")],
+    settings: Annotated[str, typer.Option(help="JSON with qc, exclude_datasets, sampling, split, layout, buckets")],
+    hgnc: Annotated[Path, typer.Option(help="HGNC complete set")],
+    out: Out,
+) -> None:
+    """Choose cells and genes, sample, split."""
+    from scfm.corpus.select import select as run
+    from scfm.corpus.settings import SelectSettings
+
+    done = run(parse(SelectSettings, settings, "--settings"), parts, hgnc, out)
+    print(
+        f"corpus select: {done['cells']:,} cells ({done['train']:,} train, {done['validation']:,} validation) of "
+        f"{done['datasets']} datasets, {done['genes']:,} genes"
+    )
+
+
+@app.command()
+def scatter(
+    settings: Annotated[str, typer.Option(help="JSON with source, block")],
+    selection: Selection,
+    out: Out,
+    part: Part = 0,
+    parts: Parts = 1,
+    soma: LocalSoma = None,
+) -> None:
+    """Bring the chosen counts of one range into shard order."""
+    from scfm.corpus.scatter import scatter as run
+    from scfm.corpus.settings import ScatterSettings
+
+    done = run(parse(ScatterSettings, settings, "--settings"), selection, part, parts, out, soma)
+    print(f"corpus scatter: part {part} of {parts}, {done['cells']:,} cells")
+
+
+@app.command()
+def gather(
+    parts: Annotated[list[Path], typer.Argument(help="directories written by 'corpus scatter', all parts")],
+    selection: Selection,
+    out: Out,
+) -> None:
+    """Merge the scattered parts into training shards."""
+    from scfm.corpus.gather import gather as run
+
+    done = run(selection, parts, out)
+    print(f"corpus gather: {done['cells']:,} cells, {done['genes']:,} genes, {len(done['shards'])} shards")

@@ -1,0 +1,101 @@
+"""One folder of counts: memory-mapped CSR in narrow integers, nothing clipped.
+
+indptr.npy    int64  [cells + 1]
+genes.npy     uint16 [nnz]        gene index
+counts.npy    uint16 [nnz]        count, or SENTINEL
+overflow.npy  int64  [k, 2]       (position in counts.npy, count) of every count >= SENTINEL, by position
+"""
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from scfm.errors import ScfmError
+
+SENTINEL = 65_535
+MAX_GENES = 65_536
+
+
+def write_csr(folder: Path, indptr: np.ndarray, genes: np.ndarray, counts: np.ndarray) -> None:
+    """Write one folder of counts.
+
+    Args:
+        folder: made here; must not exist.
+        indptr: int [cells + 1]; genes: int [nnz], below 65,536; counts: int [nnz], positive.
+
+    Raises:
+        ScfmError: a gene index does not fit into 16 bits, or a count is negative.
+    """
+    genes, counts = np.asarray(genes), np.asarray(counts)
+    if genes.size and int(genes.max()) >= MAX_GENES:
+        raise ScfmError(f"{folder}: gene index {int(genes.max())} needs more than 16 bits; keep at most 65,536 genes")
+    if counts.size and counts.min() < 0:
+        raise ScfmError(f"{folder}: count {counts.min()} is negative; shards hold raw counts only")
+    folder = Path(folder)
+    folder.mkdir(parents=True)
+    large = np.flatnonzero(counts >= SENTINEL)
+    np.save(folder / "indptr.npy", np.asarray(indptr, dtype=np.int64))
+    np.save(folder / "genes.npy", genes.astype(np.uint16))
+    np.save(folder / "counts.npy", np.minimum(counts, SENTINEL).astype(np.uint16))
+    np.save(folder / "overflow.npy", np.column_stack([large, counts[large]]).astype(np.int64))
+
+
+class CountsFolder:
+    """Reader of one folder written by `write_csr`; the arrays stay on disk until rows are asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
+    @cached_property
+    def indptr(self) -> np.ndarray:
+        """int64 [cells + 1]."""
+        return _map(self.folder / "indptr.npy")
+
+    @cached_property
+    def genes(self) -> np.ndarray:
+        """uint16 [nnz]."""
+        return _map(self.folder / "genes.npy")
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """uint16 [nnz], SENTINEL where the count stands in `overflow`."""
+        return _map(self.folder / "counts.npy")
+
+    @cached_property
+    def overflow(self) -> np.ndarray:
+        """int64 [k, 2]: position, count."""
+        path = self.folder / "overflow.npy"
+        return np.load(path) if path.is_file() else _map(path)
+
+    def lengths(self, rows: np.ndarray) -> np.ndarray:
+        """Number of expressed genes of each row, int64 [len(rows)]."""
+        return self.indptr[rows + 1] - self.indptr[rows]
+
+    def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows in the order asked: gene int64 [nnz], counts int64 [nnz], lengths int64 [len(rows)]."""
+        lengths = self.lengths(rows)
+        where = np.repeat(self.indptr[rows] - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
+        counts = self.counts[where].astype(np.int64)
+        large = np.flatnonzero(counts == SENTINEL)
+        if large.size:
+            counts[large] = self._overflow_counts(where[large])
+        return self.genes[where].astype(np.int64), counts, lengths
+
+    def _overflow_counts(self, positions: np.ndarray) -> np.ndarray:
+        table = self.overflow
+        row = np.searchsorted(table[:, 0], positions)
+        found = row < len(table)
+        found[found] = table[row[found], 0] == positions[found]
+        if not found.all():
+            raise ScfmError(f"{self.folder}: overflow.npy lacks a count that counts.npy refers to; write it again")
+        return table[row, 1]
+
+
+def _map(path: Path) -> np.ndarray:
+    if not path.is_file():
+        raise ScfmError(f"{path}: part of a shard is missing; write the shards again")
+    return np.load(path, mmap_mode="r")

@@ -1,0 +1,128 @@
+"""From the store's features to the genes of the corpus."""
+
+import numpy as np
+import pandas as pd
+
+from scfm.corpus.parts import Scanned
+from scfm.corpus.report import Report
+from scfm.corpus.scan import FIXED_POINT, SUMS
+from scfm.corpus.settings import QC
+from scfm.errors import ScfmError
+from scfm.genes import approve
+
+
+def choose_genes(
+    scanned: Scanned, cells: pd.DataFrame, hgnc: pd.DataFrame, qc: QC, report: Report
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Protein-coding genes of HGNC that the store has and that pass the thresholds.
+
+    Args:
+        cells: cells that passed quality control; their datasets are the corpus's.
+        hgnc: what `scfm.genes.read_hgnc` returns.
+
+    Returns:
+        genes (gene, ensembl, n_measured, n_cells, n_counts, frequency, mean, dispersion; ordered by symbol),
+        features (soma_joinid, feature_id, feature_name, gene = row of genes),
+        measured (bool [datasets, genes], index dataset_id).
+
+    Raises:
+        ScfmError: the store has no known gene, or none passes.
+    """
+    per_dataset = cells["dataset_id"].value_counts().sort_index()
+    measured = scanned.measured.loc[per_dataset.index].to_numpy()
+    sums = scanned.genes[scanned.genes["dataset_id"].isin(per_dataset.index)]
+    counts = sums.groupby("feature")["counts"].sum().reindex(range(len(scanned.features)), fill_value=0)
+    features = _name(scanned.features.assign(counts=counts.to_numpy()), hgnc, report)
+    features = features[_resolve_collisions(features, measured, report)]
+    genes, gene_measured = _statistics(features, measured, sums, per_dataset)
+    genes["ensembl"] = genes["gene"].map(hgnc.set_index("gene")["ensembl"])
+    kept = _threshold(genes, qc, report)
+    genes = genes[kept].reset_index(drop=True)
+    features = features[features["gene"].isin(genes["gene"])]
+    features = features.assign(gene=pd.Index(genes["gene"]).get_indexer(features["gene"]))
+    table = pd.DataFrame(gene_measured[:, kept], index=per_dataset.index)
+    first = ["gene", "ensembl"]
+    return genes[first + [c for c in genes if c not in first]], features.drop(columns=["counts", "exact"]), table
+
+
+def _name(features: pd.DataFrame, hgnc: pd.DataFrame, report: Report) -> pd.DataFrame:
+    """Approved symbols by name, then by id; features that are no protein-coding gene go."""
+    by_name = approve(features["feature_name"], hgnc)
+    named = by_name.where(by_name.notna(), approve(features["feature_id"], hgnc))
+    features = features.assign(
+        gene=named.to_numpy(), exact=(features["feature_name"] == named).fillna(False).to_numpy(bool)
+    )
+    known = features["gene"].notna().to_numpy()
+    report.genes("not a protein-coding gene of HGNC", len(features), int((~known).sum()))
+    if not known.any():
+        examples = ", ".join(features["feature_name"].head(3))
+        raise ScfmError(
+            f"corpus features: none of {len(features):,} ({examples}, ...) is a protein-coding gene of HGNC; "
+            "expected human gene symbols or Ensembl ids"
+        )
+    renamed = known & ~features["exact"].to_numpy()
+    report.genes("renamed to the approved symbol", int(known.sum()), 0, noted=int(renamed.sum()))
+    return features[known]
+
+
+def _resolve_collisions(features: pd.DataFrame, measured: np.ndarray, report: Report) -> np.ndarray:
+    """Bool [features]: several features of one gene stay together if no dataset measured two of them.
+
+    Otherwise the approved symbol itself wins, then the feature with most counts.
+    """
+    order = features.sort_values(["gene", "exact", "counts", "soma_joinid"], ascending=[True, False, False, True])
+    kept = pd.Series(True, index=features.index)
+    twins = order[order["gene"].duplicated(keep=False)]
+    for _, group in twins.groupby("gene", sort=False):
+        taken = np.zeros(len(measured), dtype=bool)
+        for feature, joinid in group["soma_joinid"].items():
+            own = measured[:, joinid]
+            if (taken & own).any():
+                kept[feature] = False
+            else:
+                taken |= own
+    report.genes("another feature has the same approved symbol", len(kept), int((~kept).sum()))
+    return kept.to_numpy()
+
+
+def _statistics(
+    features: pd.DataFrame, measured: np.ndarray, sums: pd.DataFrame, per_dataset: pd.Series
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Statistics of each gene over the cells whose datasets measured it, and who measured it."""
+    names, codes = np.unique(features["gene"].to_numpy(str), return_inverse=True)
+    gene_measured = np.zeros((len(measured), len(names)), dtype=bool)
+    np.logical_or.at(gene_measured, (slice(None), codes), measured[:, features["soma_joinid"]])
+    code = pd.Series(codes, index=features["soma_joinid"])
+    own = sums[sums["feature"].isin(code.index)]
+    total = own.groupby(code[own["feature"]].to_numpy())[list(SUMS)].sum().reindex(range(len(names)), fill_value=0)
+    n = per_dataset.to_numpy() @ gene_measured
+    mean = total["log_sum"] / FIXED_POINT / np.maximum(n, 1)
+    variance = np.maximum(total["log_squares"] / FIXED_POINT / np.maximum(n, 1) - mean**2, 0)
+    return pd.DataFrame(
+        {
+            "gene": names,
+            "n_measured": n,
+            "n_cells": total["cells"],
+            "n_counts": total["counts"],
+            "frequency": total["cells"] / np.maximum(n, 1),
+            "mean": mean,
+            "dispersion": (variance / mean.where(mean > 0)).fillna(0.0),
+        }
+    ), gene_measured
+
+
+def _threshold(genes: pd.DataFrame, qc: QC, report: Report) -> np.ndarray:
+    """Bool [genes]: every threshold met, each reason counted once in this order."""
+    reasons = {
+        "min_cells": genes["n_cells"] < qc.min_cells,
+        "min_frequency": genes["frequency"] < qc.min_frequency,
+        "min_dispersion": genes["dispersion"] < qc.min_dispersion,
+    }
+    kept = np.ones(len(genes), dtype=bool)
+    for reason, failed in reasons.items():
+        before = int(kept.sum())
+        kept &= ~failed.to_numpy()
+        report.genes(reason, before, before - int(kept.sum()))
+    if not kept.any():
+        raise ScfmError("corpus.qc: no gene passes min_cells, min_frequency and min_dispersion; lower the thresholds")
+    return kept

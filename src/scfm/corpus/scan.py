@@ -1,0 +1,136 @@
+"""First read of the store: quality metrics of cells, and sums of genes, over one contiguous range."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix
+
+from scfm.corpus.settings import QC, ScanSettings
+from scfm.corpus.source import Store, open_source
+from scfm.errors import ScfmError
+from scfm.files import whole, write_json
+
+FIXED_POINT = 2**16
+"""Log-normalised values are summed as integers of this many steps per unit: sums are exact, so that the result does
+not depend on how the store was cut into ranges and blocks."""
+SUMS = ("cells", "counts", "log_sum", "log_squares")
+
+
+def part_range(cells: int, part: int, parts: int) -> tuple[int, int]:
+    """The soma_joinids [start, stop) of part `part` of `parts`.
+
+    Raises:
+        ScfmError: there is no such part.
+    """
+    if not 0 <= part < parts:
+        raise ScfmError(f"--part: {part} does not exist; give 0 to {parts - 1} for --parts {parts}")
+    return cells * part // parts, cells * (part + 1) // parts
+
+
+def scan(settings: ScanSettings, part: int, parts: int, out: Path, soma_path: Path | None = None) -> dict:
+    """Read one range of the store and write what the selection needs.
+
+    Writes under `out`: cells.parquet (one row a cell that passes the value filter: obs columns, n_counts, n_genes,
+    mito_fraction; NaN where the dataset measures no MT- gene), genes.parquet (dataset_id, feature soma_joinid and the
+    sums `SUMS` over the cells that pass the cell thresholds), features.parquet, measured.npz (datasets seen here),
+    part.json (start, stop, total, rows).
+
+    Returns:
+        The content of part.json.
+    """
+    with open_source(settings.source, soma_path) as store, whole(out) as folder:
+        start, stop = part_range(store.cells, part, parts)
+        folder.mkdir()
+        tables, sums = [], _Sums(store)
+        for low in range(start, stop, settings.block):
+            high = min(low + settings.block, stop)
+            obs = store.obs(low, high)
+            counts = store.counts(low, high, obs["soma_joinid"].to_numpy())
+            obs = obs.join(cell_metrics(counts, obs["dataset_id"], store))
+            sums.add(counts, obs, passes(obs, settings.qc))
+            tables.append(obs)
+        cells = pd.concat(tables, ignore_index=True) if tables else store.obs(start, start)
+        cells.to_parquet(folder / "cells.parquet", index=False)
+        sums.table().to_parquet(folder / "genes.parquet", index=False)
+        store.features.to_parquet(folder / "features.parquet", index=False)
+        measured = store.measured.loc[sorted(set(cells["dataset_id"]))]
+        np.savez(folder / "measured.npz", datasets=measured.index.to_numpy(str), measured=measured.to_numpy())
+        about = {"start": start, "stop": stop, "total": store.cells, "rows": len(cells)}
+        about["source"] = settings.source.model_dump(mode="json")
+        write_json(folder / "part.json", about)
+    return about
+
+
+def cell_metrics(counts: csr_matrix, dataset_id: pd.Series, store: Store) -> pd.DataFrame:
+    """n_counts and n_genes int64, mito_fraction float64, of each row.
+
+    Raises:
+        ScfmError: a dataset is missing in the presence matrix.
+    """
+    strange = set(dataset_id) - set(store.measured.index)
+    if strange:
+        raise ScfmError(f"{store.uri}: dataset '{min(strange)}' of obs is missing in census_info/datasets; repair it")
+    mitochondrial = store.features["feature_name"].str.startswith("MT-").to_numpy()
+    seen = store.measured.loc[:, mitochondrial].any(axis=1)
+    total = np.asarray(counts.sum(axis=1)).ravel()
+    share = np.asarray(counts[:, mitochondrial].sum(axis=1)).ravel() / np.maximum(total, 1)
+    return pd.DataFrame(
+        {
+            "n_counts": total.astype(np.int64),
+            "n_genes": np.diff(counts.indptr).astype(np.int64),
+            "mito_fraction": np.where(dataset_id.map(seen).to_numpy(bool), share, np.nan),
+        },
+        index=dataset_id.index,
+    )
+
+
+def passes(cells: pd.DataFrame, qc: QC) -> np.ndarray:
+    """Bool [cells]: the cell meets every threshold."""
+    return ~np.logical_or.reduce(list(failures(cells, qc).values()))
+
+
+def failures(cells: pd.DataFrame, qc: QC) -> dict[str, np.ndarray]:
+    """Reason to bool [cells], in the order in which reasons are counted."""
+    return {
+        "min_counts": (cells["n_counts"] < qc.min_counts).to_numpy(),
+        "min_genes": (cells["n_genes"] < qc.min_genes).to_numpy(),
+        "max_mito_fraction": (cells["mito_fraction"] > qc.max_mito_fraction).to_numpy(),
+    }
+
+
+class _Sums:
+    """Sums of each gene within each dataset; memory grows with datasets of the range x features."""
+
+    def __init__(self, store: Store) -> None:
+        self._features = len(store.features)
+        self._rows: dict[str, int] = {}
+        self._sums = np.zeros((len(SUMS), 0, self._features), dtype=np.int64)
+
+    def add(self, counts: csr_matrix, cells: pd.DataFrame, kept: np.ndarray) -> None:
+        for dataset in cells["dataset_id"].unique():
+            rows = np.flatnonzero(kept & (cells["dataset_id"] == dataset).to_numpy())
+            if dataset not in self._rows:
+                self._rows[dataset] = len(self._rows)
+                self._sums = np.concatenate(
+                    [self._sums, np.zeros_like(self._sums, shape=(4, 1, self._features))], axis=1
+                )
+            if len(rows):
+                self._sums[:, self._rows[dataset]] += gene_sums(counts[rows])
+
+    def table(self) -> pd.DataFrame:
+        """Rows with at least one expressing cell: dataset_id, feature, SUMS."""
+        row, feature = np.nonzero(self._sums[0])
+        datasets = np.array(list(self._rows), dtype=object)
+        values = {name: self._sums[i, row, feature] for i, name in enumerate(SUMS)}
+        return pd.DataFrame({"dataset_id": datasets[row], "feature": feature, **values})
+
+
+def gene_sums(counts: csr_matrix) -> np.ndarray:
+    """int64 [4, features]: expressing cells, counts, and fixed-point sums of log1p(1e4 x / S) and its square."""
+    features = counts.shape[1]
+    total = np.repeat(np.asarray(counts.sum(axis=1)).ravel(), np.diff(counts.indptr))
+    log = np.log1p(1e4 * counts.data / total)
+    fixed = [np.ones_like(log), counts.data, np.rint(log * FIXED_POINT), np.rint(log**2 * FIXED_POINT)]
+    # bincount adds in float64, which is exact for integers below 2^53.
+    return np.stack([np.bincount(counts.indices, weights=w, minlength=features) for w in fixed]).astype(np.int64)

@@ -1,0 +1,121 @@
+"""Choose the corpus: cells, genes, sample, split and order, from what the scan wrote."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from scfm.corpus.csr import MAX_GENES
+from scfm.corpus.genes import choose_genes
+from scfm.corpus.parts import Scanned, read_parts
+from scfm.corpus.report import Report
+from scfm.corpus.sampling import sample
+from scfm.corpus.scan import failures
+from scfm.corpus.settings import Layout, SelectSettings
+from scfm.corpus.split import split_cells
+from scfm.errors import ScfmError
+from scfm.files import whole, write_json
+from scfm.genes import read_hgnc
+from scfm.settings import as_json
+
+
+def select(settings: SelectSettings, parts: Sequence[Path], hgnc_path: Path, out: Path) -> dict:
+    """Write the selection directory: cells.parquet (with split and row, its place in the shards), genes.parquet,
+    features.parquet, measured.npz, qc.csv, qc_quantiles.csv, sampling.csv, split.csv, manifest.json.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        ScfmError: no cell or gene is left, an excluded dataset is not there, or a side of the split is empty.
+    """
+    hgnc, scanned, report = read_hgnc(hgnc_path), read_parts(parts), Report()
+    cells = _quality(_without(scanned, settings.exclude_datasets, report), settings, report)
+    genes, features, measured = choose_genes(scanned, cells, hgnc, settings.qc, report)
+    if len(genes) > MAX_GENES:
+        raise ScfmError(f"corpus: {len(genes):,} genes do not fit 16-bit gene ids; raise corpus.qc.min_cells")
+    cells, sampling = sample(cells, settings.sampling)
+    cells["split"], split = split_cells(cells, settings.split)
+    cells["row"] = shard_order(cells, settings.layout)
+    measured = measured.loc[sorted(set(cells["dataset_id"]))]
+    manifest = _manifest(settings, scanned, cells, genes)
+    with whole(out) as folder:
+        folder.mkdir()
+        cells.to_parquet(folder / "cells.parquet", index=False)
+        genes.to_parquet(folder / "genes.parquet", index=False)
+        features.to_parquet(folder / "features.parquet", index=False)
+        np.savez(folder / "measured.npz", datasets=measured.index.to_numpy(str), measured=measured.to_numpy())
+        report.write(folder)
+        sampling.to_csv(folder / "sampling.csv", index=False)
+        split.to_csv(folder / "split.csv", index=False)
+        write_json(folder / "manifest.json", manifest)
+    return manifest
+
+
+def _without(scanned: Scanned, exclude: Sequence[str], report: Report) -> pd.DataFrame:
+    cells = scanned.cells
+    report.all_cells("value_filter", scanned.total, scanned.total - len(cells))
+    if cells.empty:
+        raise ScfmError("corpus.source.value_filter: no cell of the store passes; correct the filter")
+    present = set(cells["dataset_id"])
+    strange = [name for name in exclude if name not in present]
+    if strange:
+        some = ", ".join(sorted(present)[:5])
+        raise ScfmError(
+            f"corpus.exclude_datasets: '{strange[0]}' is no dataset of the store ({some}, ...); correct the dataset_id"
+        )
+    excluded = cells["dataset_id"].isin(exclude).to_numpy()
+    report.cells("exclude_datasets", cells["dataset_id"], excluded)
+    report.describe("before", cells)
+    return cells[~excluded]
+
+
+def _quality(cells: pd.DataFrame, settings: SelectSettings, report: Report) -> pd.DataFrame:
+    for reason in failures(cells, settings.qc):
+        failed = failures(cells, settings.qc)[reason]
+        report.cells(reason, cells["dataset_id"], failed)
+        cells = cells[~failed]
+    if cells.empty:
+        raise ScfmError(
+            "corpus.qc: no cell passes exclude_datasets, min_counts, min_genes and max_mito_fraction; "
+            "lower the thresholds or check that the source holds raw counts"
+        )
+    report.note("no MT- gene measured", cells["dataset_id"], cells["mito_fraction"].isna().to_numpy())
+    report.describe("after", cells)
+    return cells.reset_index(drop=True)
+
+
+def shard_order(cells: pd.DataFrame, layout: Layout) -> np.ndarray:
+    """Place of each cell in the shards, a permutation int64 [cells]."""
+    rng = np.random.default_rng(layout.seed)
+    place = rng.permutation(len(cells))
+    if layout.kind == "permuted":
+        return place
+    codes, groups = pd.factorize(
+        pd.MultiIndex.from_frame(cells[["dataset_id", layout.by]].set_axis(["d", "by"], axis=1)), sort=True
+    )
+    order = np.lexsort((place, rng.permutation(len(groups))[codes]))
+    row = np.empty(len(cells), dtype=np.int64)
+    row[order] = np.arange(len(cells))
+    return row
+
+
+def _manifest(settings: SelectSettings, scanned: Scanned, cells: pd.DataFrame, genes: pd.DataFrame) -> dict:
+    chosen = np.sort(cells["soma_joinid"].to_numpy(np.int64))
+    text = as_json(settings)
+    return {
+        "source": scanned.source,
+        "settings": settings.model_dump(mode="json"),
+        "settings_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "joinids_sha256": hashlib.sha256(chosen.astype("<i8").tobytes()).hexdigest(),
+        "layout": settings.layout.kind,
+        "buckets": min(settings.buckets, len(cells)),
+        "cells": len(cells),
+        "genes": len(genes),
+        "features": len(scanned.features),
+        "datasets": int(cells["dataset_id"].nunique()),
+        "train": int((cells["split"] == "train").sum()),
+        "validation": int((cells["split"] == "validation").sum()),
+    }

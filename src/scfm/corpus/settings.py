@@ -1,0 +1,244 @@
+"""Settings of the corpus stage: where cells come from, quality control, sampling, split, shards.
+
+Each command takes the slice that it uses (`ScanSettings`, `SelectSettings`, ...), so that an edit reruns no more
+than what depends on it.
+"""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from scfm.datasets import Dataset
+from scfm.settings import Settings
+
+LONG_TERM_RELEASES = ("2023-05-15", "2023-07-25", "2023-12-15", "2024-07-01", "2025-01-30", "2025-11-08")
+"""Census releases that the provider keeps for at least five years; others disappear after a month."""
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
+CellField = Literal[
+    "dataset_id", "donor_id", "tissue", "tissue_general", "batch", "assay", "cell_type_ontology_term_id"
+]
+
+
+class Synthetic(Settings):
+    """The synthetic census: a documented generative model with planted truth."""
+
+    kind: Literal["synthetic"]
+    cells: Annotated[int, Field(ge=100)] = 6000
+    """Cells of the corpus, over all its datasets."""
+    genes: Annotated[int, Field(ge=200, le=5000)] = 1300
+    """Protein-coding genes."""
+    planted: Annotated[int, Field(ge=10)] = 120
+    """Genes of each of the three planted programs."""
+    types: Annotated[int, Field(ge=2, le=30)] = 30
+    """Cell types."""
+    datasets: Annotated[int, Field(ge=2, le=12)] = 5
+    """Datasets of the corpus; each has its own depth, assay, tissue and gene-wise effect."""
+    batches: Count = 2
+    """Batches of each dataset."""
+    donors: Count = 4
+    """Donors of each dataset."""
+    holdout_cells: Annotated[int, Field(ge=50)] = 800
+    """Cells of the dataset kept for benchmarks."""
+    depth_sd: Annotated[float, Field(ge=0)] = 0.35
+    """Standard deviation of the natural log of a cell's depth within a dataset."""
+    dataset_sd: Annotated[float, Field(ge=0)] = 0.3
+    """Standard deviation of the natural log of a gene's effect of a dataset; a batch has half, a donor a quarter."""
+    overdispersion: Annotated[float, Field(ge=0)] = 0.2
+    """Overdispersion of the negative binomial counts: variance = mean + overdispersion * mean^2."""
+    coarse: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Share of the cells of a type that are labelled at an ancestor."""
+    unlabelled: Annotated[float, Field(ge=0, le=1)] = 0.03
+    """Share of the cells of a type that are labelled "unknown"."""
+    seed: int = 0
+    """Seed of everything drawn."""
+
+
+class Files(Settings):
+    """A local SOMA built from h5ad deposits."""
+
+    kind: Literal["files"]
+    datasets: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Names of rows of the sheet of datasets."""
+
+
+class Census(Settings):
+    """The CELLxGENE Census, read in place."""
+
+    kind: Literal["census"]
+    release: str = "2025-01-30"
+    """A long-term release; moving aliases such as "latest" cannot be reproduced and are refused."""
+    organism: str = "homo_sapiens"
+    """Experiment under census_data."""
+    value_filter: str = "is_primary_data == True"
+    """SOMA filter on obs; "" keeps all cells."""
+
+    @field_validator("release")
+    @classmethod
+    def _long_term(cls, release: str) -> str:
+        known = ", ".join(LONG_TERM_RELEASES)
+        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", release):
+            raise ValueError(f"a moving alias is no release; name a long-term Census release by its date ({known})")
+        if release not in LONG_TERM_RELEASES:
+            raise ValueError(f"not a long-term Census release; name one of {known}")
+        return release
+
+
+class Soma(Settings):
+    """Any other SOMA laid out as the Census."""
+
+    kind: Literal["soma"]
+    uri: str
+    """Path or URI of the top collection (census_data, census_info)."""
+    organism: str = "homo_sapiens"
+    """Experiment under census_data."""
+    value_filter: str = ""
+    """SOMA filter on obs; "" keeps all cells."""
+
+
+Source = Annotated[Synthetic | Files | Census | Soma, Field(discriminator="kind")]
+
+
+class QC(Settings):
+    """Quality thresholds; every cell and gene dropped is counted in qc.csv."""
+
+    min_counts: Annotated[int, Field(ge=0)] = 200
+    """Least total count of a cell over the store's genes."""
+    min_genes: Annotated[int, Field(ge=0)] = 50
+    """Least number of expressed genes of a cell."""
+    max_mito_fraction: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Largest share of a cell's counts on MT- genes; cells of datasets that measure none of them pass."""
+    min_cells: Annotated[int, Field(ge=0)] = 10
+    """Least number of cells that express a gene."""
+    min_frequency: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Least share of expressing cells among the cells of the datasets that measured the gene."""
+    min_dispersion: Annotated[float, Field(ge=0)] = 0.0
+    """Least variance / mean of a gene's log-normalised values over the cells that measured it."""
+
+
+class Fraction(Settings):
+    """Keep a random share of the cells; with the same seed smaller shares are nested in larger ones."""
+
+    kind: Literal["fraction"]
+    fraction: Share = 0.1
+    """Share of the cells that are left at this step."""
+    seed: int = 42
+    """Seed of the draw, which runs over cells ordered by soma_joinid."""
+
+
+class Cap(Settings):
+    """Equal downsampling: at most so many cells from each value of a field."""
+
+    kind: Literal["cap"]
+    field: CellField
+    """Column of the cells."""
+    cells: Count
+    """Most cells of one value."""
+    seed: int = 42
+    """Seed of the draw."""
+
+
+class Total(Settings):
+    """Equal downsampling to an exact total: the same quota for each value of a field, limited by what it has."""
+
+    kind: Literal["total"]
+    field: CellField
+    """Column of the cells."""
+    cells: Count
+    """Cells to keep over all values; fewer only if there are fewer."""
+    seed: int = 42
+    """Seed of the draw."""
+
+
+Sampling = Annotated[Fraction | Cap | Total, Field(discriminator="kind")]
+
+
+class Split(Settings):
+    """Training and validation cells."""
+
+    by: Literal["dataset", "donor", "cell"] = "dataset"
+    """What never stands on both sides: whole datasets (by coverage of their cell types), donors, or single cells."""
+    fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share of donors or cells for validation; the dataset rule needs none."""
+    seed: int = 42
+    """Seed of the draw of donors or cells."""
+
+
+class Layout(Settings):
+    """Order of the cells in the shards."""
+
+    kind: Literal["permuted", "grouped"] = "permuted"
+    """permuted: one random order over all cells; grouped: random order of groups, random order within each."""
+    by: Literal["donor_id", "tissue", "batch", "dataset_id"] = "donor_id"
+    """What makes a group (within its dataset); only read by `grouped`."""
+    seed: int = 42
+    """Seed of the order."""
+
+
+class Corpus(Settings):
+    """The whole stage."""
+
+    source: Source
+    """Where cells come from."""
+    qc: QC = QC()
+    """Quality thresholds."""
+    exclude_datasets: tuple[str, ...] = ()
+    """dataset_ids left out, for example because a benchmark uses them."""
+    sampling: tuple[Sampling, ...] = ()
+    """Downsampling steps, applied in this order after quality control."""
+    split: Split = Split()
+    """Training and validation cells."""
+    layout: Layout = Layout()
+    """Order of the cells in the shards."""
+    parts: Count = 1
+    """Contiguous ranges of the store that are read by separate jobs; more parts need less memory each."""
+    buckets: Count = 1
+    """Shards written."""
+    block: Count = 8192
+    """Cells read at once."""
+
+
+class BuildSettings(Settings):
+    """Slice of `corpus build`."""
+
+    datasets: tuple[Dataset, ...]
+    """Rows of the sheet of datasets, one for each file, in the same order."""
+
+
+class ScanSettings(Settings):
+    """Slice of `corpus scan`."""
+
+    source: Source
+    """Where cells come from."""
+    qc: QC
+    """Quality thresholds; those of cells decide over which cells the sums of genes run."""
+    block: Count
+    """Cells read at once."""
+
+
+class SelectSettings(Settings):
+    """Slice of `corpus select`."""
+
+    qc: QC
+    """Quality thresholds."""
+    exclude_datasets: tuple[str, ...]
+    """dataset_ids left out."""
+    sampling: tuple[Sampling, ...]
+    """Downsampling steps."""
+    split: Split
+    """Training and validation cells."""
+    layout: Layout
+    """Order of the cells in the shards."""
+    buckets: Count
+    """Shards written."""
+
+
+class ScatterSettings(Settings):
+    """Slice of `corpus scatter`."""
+
+    source: Source
+    """Where cells come from."""
+    block: Count
+    """Cells read at once."""

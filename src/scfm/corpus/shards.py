@@ -1,0 +1,117 @@
+"""Reader of the training shards: what the corpus stage hands to pretraining."""
+
+import json
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from scfm.corpus.csr import CountsFolder
+from scfm.errors import ScfmError
+
+
+class Shards:
+    """A directory of immutable shards; row i of `cells` is row i over the concatenated shards.
+
+    Opening reads only the manifest; tables are read when first used and counts stay memory-mapped. An instance
+    can be sent to another process: it is opened again there.
+    """
+
+    def __init__(self, path: Path, manifest: dict) -> None:
+        self.path = Path(path)
+        self.manifest = manifest
+        self._folders = [CountsFolder(self.path / shard["name"]) for shard in manifest["shards"]]
+        self._starts = np.cumsum([0] + [shard["cells"] for shard in manifest["shards"]])
+
+    @classmethod
+    def open(cls, path: Path) -> "Shards":
+        """Open a shards directory.
+
+        Raises:
+            ScfmError: there is no manifest, or it lists no shard.
+        """
+        manifest = Path(path) / "manifest.json"
+        if not manifest.is_file():
+            raise ScfmError(f"{manifest}: not found; expected a directory written by 'scfm corpus gather'")
+        content = json.loads(manifest.read_text())
+        if not content.get("shards"):
+            raise ScfmError(f"{manifest}: lists no shard; run 'scfm corpus gather' again")
+        return cls(Path(path), content)
+
+    def __reduce__(self) -> tuple:
+        return Shards.open, (self.path,)
+
+    def __len__(self) -> int:
+        """Number of cells."""
+        return int(self._starts[-1])
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """One row a cell: labels, dataset, donor, batch, split, totals over the kept genes."""
+        return pd.read_parquet(self.path / "cells.parquet")
+
+    @cached_property
+    def genes(self) -> pd.DataFrame:
+        """One row a gene, in the order of the gene index."""
+        return pd.read_parquet(self.path / "genes.parquet")
+
+    @cached_property
+    def datasets(self) -> list[str]:
+        """Dataset ids in the order of the rows of `measured`."""
+        with np.load(self.path / "measured.npz") as stored:
+            return stored["datasets"].astype(str).tolist()
+
+    @cached_property
+    def measured(self) -> np.ndarray:
+        """Bool [datasets, genes]: the dataset's assay or annotation could have seen the gene."""
+        with np.load(self.path / "measured.npz") as stored:
+            return stored["measured"]
+
+    @cached_property
+    def dataset_codes(self) -> np.ndarray:
+        """Row of `measured` of each cell, int64 [cells]."""
+        codes = pd.Index(self.datasets).get_indexer(self.cells["dataset_id"])
+        if (codes < 0).any():
+            strange = self.cells["dataset_id"].to_numpy()[codes < 0][0]
+            raise ScfmError(f"{self.path / 'measured.npz'}: dataset '{strange}' of cells.parquet is missing")
+        return codes.astype(np.int64)
+
+    def rows(self, split: str) -> np.ndarray:
+        """Rows of one split ("train" or "validation"), int64, ascending."""
+        return np.flatnonzero(self.cells["split"].to_numpy() == split)
+
+    def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Read cells in the order asked, across shards, without a loop over cells.
+
+        Args:
+            rows: int [n], any order, repeats allowed.
+
+        Returns:
+            gene index int64 [nnz], counts int64 [nnz], number of expressed genes of each row int64 [n].
+
+        Raises:
+            IndexError: a row is negative or past the last cell.
+        """
+        rows = np.asarray(rows, dtype=np.int64)
+        if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
+            raise IndexError(f"rows must lie in [0, {len(self)}), got {rows.min()} to {rows.max()}")
+        shard = np.searchsorted(self._starts, rows, side="right") - 1
+        touched = np.unique(shard)
+        if touched.size == 1:
+            return self._folders[touched[0]].read(rows - self._starts[touched[0]])
+        parts = [self._folders[s].read(rows[shard == s] - self._starts[s]) for s in touched]
+        return _interleave(shard, touched, parts)
+
+
+def _interleave(shard: np.ndarray, touched: np.ndarray, parts: list[tuple]) -> tuple[np.ndarray, ...]:
+    """Put the rows of several shards back into the order asked."""
+    lengths = np.zeros(len(shard), dtype=np.int64)
+    for s, (_, _, own) in zip(touched, parts, strict=True):
+        lengths[shard == s] = own
+    genes, counts = np.empty(lengths.sum(), dtype=np.int64), np.empty(lengths.sum(), dtype=np.int64)
+    source = np.repeat(shard, lengths)
+    for s, (own_genes, own_counts, _) in zip(touched, parts, strict=True):
+        here = source == s
+        genes[here], counts[here] = own_genes, own_counts
+    return genes, counts, lengths

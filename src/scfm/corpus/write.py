@@ -1,0 +1,66 @@
+"""Writer of the training shards."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix
+
+from scfm.corpus.csr import MAX_GENES, write_csr
+from scfm.errors import ScfmError
+from scfm.files import whole, write_json
+
+
+def write_shards(
+    path: Path,
+    parts: Iterable[tuple[csr_matrix, pd.DataFrame]],
+    genes: pd.DataFrame,
+    datasets: list[str],
+    measured: np.ndarray,
+    about: dict | None = None,
+) -> dict:
+    """Write a shards directory, one shard for each part; it appears only when whole.
+
+    Args:
+        parts: (counts CSR [cells, genes], one row of cell columns for each cell), one shard each, read one by one.
+        genes: row = gene index, column `gene` unique.
+        datasets, measured: ids and bool [datasets, genes].
+        about: further entries of the manifest.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        ScfmError: more than 65,536 genes, repeated genes, or no cell at all.
+    """
+    if len(genes) > MAX_GENES:
+        raise ScfmError(f"genes: {len(genes):,} genes do not fit 16-bit gene ids; keep at most {MAX_GENES:,}")
+    if not genes["gene"].is_unique:
+        raise ScfmError(f"genes: '{genes['gene'][genes['gene'].duplicated()].iloc[0]}' occurs twice; merge its rows")
+    with whole(path) as folder:
+        folder.mkdir()
+        shards, tables = [], []
+        for counts, cells in parts:
+            name = f"shard-{len(shards):05d}"
+            counts.sort_indices()
+            write_csr(folder / name, counts.indptr, counts.indices, counts.data)
+            shards.append({"name": name, "cells": counts.shape[0], "nnz": int(counts.nnz)})
+            tables.append(_with_totals(counts, cells))
+        cells = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+        if cells.empty:
+            raise ScfmError(f"{path}: there is no cell to write; relax the quality thresholds or the sampling")
+        cells.to_parquet(folder / "cells.parquet", index=False)
+        genes.to_parquet(folder / "genes.parquet", index=False)
+        np.savez(folder / "measured.npz", datasets=np.asarray(datasets, dtype=str), measured=measured.astype(bool))
+        manifest = {**(about or {}), "shards": shards, "cells": len(cells), "genes": len(genes)}
+        write_json(folder / "manifest.json", manifest)
+    return manifest
+
+
+def _with_totals(counts: csr_matrix, cells: pd.DataFrame) -> pd.DataFrame:
+    """Totals over the kept genes of the whole cell: what normalisation divides by."""
+    return cells.assign(
+        n_counts=np.asarray(counts.sum(axis=1)).ravel().astype(np.int64),
+        n_genes=np.diff(counts.indptr).astype(np.int64),
+    )

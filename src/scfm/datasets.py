@@ -1,0 +1,280 @@
+"""Deposited datasets: what each file's columns mean, and reading one into common form."""
+
+import csv
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import BeforeValidator
+
+from scfm.errors import ScfmError
+from scfm.files import must_exist
+from scfm.settings import Settings, parse
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+UNKNOWN = "unknown"
+OBS = (
+    "dataset_id",
+    "donor_id",
+    "tissue",
+    "tissue_general",
+    "batch",
+    "assay",
+    "condition",
+    "disease",
+    "sex",
+    "cell_type",
+    "cell_type_ontology_term_id",
+    "split",
+)
+"""Columns of `read_deposit(...).obs`; `split` is empty and the others are "unknown" where the deposit says nothing."""
+
+Task = Literal["integration", "probe", "ontology"]
+
+
+def _none_if_empty(value: object) -> object:
+    return None if value == "" else value
+
+
+def _comma_list(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Maybe = BeforeValidator(_none_if_empty)
+
+
+class Dataset(Settings):
+    """One row of `config/datasets.tsv`; an empty field means that the fact is not known or not there."""
+
+    name: str
+    """Unique name, used for files, settings and tables."""
+    resource: str = ""
+    """Key of config/resources.yaml; `package:` and a path inside an installed package; or `synthetic:` and a file
+    of the synthetic census."""
+    title: str = ""
+    """What the cells are, in a few words."""
+    study: str = ""
+    """Publication that the cells come from; files of one study never stand on two sides of a split."""
+    accession: str = ""
+    """Accession of the original deposit."""
+    licence: str = ""
+    """Licence of the file, where stated."""
+    organism: str = ""
+    """Scientific name of the species of the cells that are kept."""
+    values: Annotated[Literal["counts", "tpm", "lognorm"] | None, Maybe] = None
+    """What the matrix holds: raw counts, linear transcripts per million, or log1p of normalised counts."""
+    matrix: Annotated[Literal["X", "raw"], BeforeValidator(lambda value: value or "X")] = "X"
+    """Where the matrix stands in the h5ad: in X or in raw.X."""
+    batch_column: str = ""
+    """obs column with the technical batch; empty where there is none that means one."""
+    label_column: str = ""
+    """obs column with the cell type."""
+    ontology_column: str = ""
+    """obs column with Cell Ontology ids, or a map `label=CL:0000000; label=...` from the label column."""
+    donor_column: str = ""
+    """obs column with the donor."""
+    split_column: str = ""
+    """obs column with a published train/dev/test split."""
+    keep: str = ""
+    """Filter on cells, `column == value`; empty keeps all."""
+    panel: bool = False
+    """The file holds only a chosen part of the genes."""
+    table14: Annotated[bool | None, Maybe] = None
+    """Whether the dataset itself is in the paper's table 14; empty where that is not known."""
+    tasks: Annotated[tuple[Task, ...], BeforeValidator(_comma_list)] = ()
+    """Tasks that the dataset is fit for."""
+    note: str = ""
+    """What a reader of the tables must know about this dataset."""
+
+
+def read_datasets(path: Path) -> dict[str, Dataset]:
+    """Read the sheet of datasets, tab-separated with one header line, as name -> row.
+
+    Raises:
+        ScfmError: the file is missing or empty, a column is unknown or missing, a value is wrong, or a name
+            occurs twice.
+    """
+    path = must_exist(path, "sheet of datasets")
+    with path.open(newline="") as handle:
+        rows = list(csv.DictReader(handle, delimiter="\t", restkey="(surplus field)", restval=None))
+    if not rows:
+        raise ScfmError(f"{path}: no dataset found; expected a header line and one line for each dataset")
+    sheet: dict[str, Dataset] = {}
+    for line, row in enumerate(rows, start=2):
+        where = f"{path} line {line}"
+        if None in row.values() or "(surplus field)" in row:
+            raise ScfmError(f"{where}: number of fields differs from the header's; separate fields with one tab each")
+        dataset = parse(Dataset, row, where)
+        if dataset.name in sheet:
+            raise ScfmError(f"{where}: dataset '{dataset.name}' occurs twice; names must be unique")
+        sheet[dataset.name] = dataset
+    return sheet
+
+
+def package_path(dataset: Dataset) -> Path:
+    """Path of a dataset that comes with an installed package (`resource` is `package:<package>/<path>`).
+
+    Raises:
+        ScfmError: the dataset does not come with a package, or that package does not hold the file.
+    """
+    from importlib.resources import files
+
+    if not dataset.resource.startswith("package:"):
+        raise ScfmError(f"dataset '{dataset.name}': it comes with no package; name its h5ad file")
+    package, _, inside = dataset.resource.removeprefix("package:").partition("/")
+    try:
+        path = Path(str(files(package))) / inside
+    except ModuleNotFoundError as error:
+        raise ScfmError(f"dataset '{dataset.name}': package '{package}' is not installed; install it") from error
+    return must_exist(path, f"dataset '{dataset.name}' of package '{package}'")
+
+
+def read_deposit(path: Path, dataset: Dataset) -> "AnnData":
+    """Read one deposited h5ad into common form.
+
+    Returns:
+        AnnData: X CSR float32 [cells, genes] as deposited (counts, TPM or log-normalised, see `dataset.values`);
+        obs with the columns `OBS`, strings; var_names as deposited, var["ensembl"] ("" where unknown) if the
+        deposit has Ensembl ids; obsm["spatial"] if there.
+
+    Raises:
+        ScfmError: missing or unreadable file, missing column, no cell kept, duplicate genes, negative values,
+            non-integer values where counts are promised, an ontology id that does not look like one.
+    """
+    adata = read_h5ad(path, "dataset")
+    kept = _kept(adata.obs, dataset, path)
+    if not kept.any():
+        reason = f"no cell is left by '{dataset.keep}'" if dataset.keep else "no cell"
+        raise ScfmError(f"{path}: {reason}; expected at least one, correct the file or the dataset's 'keep'")
+    matrix, genes = _matrix(adata, dataset, path)
+    matrix = matrix[np.flatnonzero(kept)]
+    _check_values(matrix, dataset, path)
+    return _common(adata[kept], matrix, genes, dataset, path)
+
+
+def read_h5ad(path: Path, what: str) -> "AnnData":
+    """Read an h5ad whole.
+
+    Raises:
+        ScfmError: the file is missing, truncated or of another format.
+    """
+    import anndata
+
+    path = must_exist(path, what)
+    try:
+        with warnings.catch_warnings():
+            # An old deposit is read all the same.
+            warnings.simplefilter("ignore", anndata.OldFormatWarning)
+            return anndata.read_h5ad(path)
+    except Exception as error:
+        # h5py and anndata raise many kinds for a file that is truncated or of another format.
+        raise ScfmError(
+            f"{path}: not a readable h5ad file ({' '.join(str(error).split())}); replace the file"
+        ) from error
+
+
+def _column(obs: "pd.DataFrame", column: str, role: str, path: Path) -> "pd.Series":
+    """One obs column as strings, "unknown" for missing values."""
+    if column not in obs:
+        known = ", ".join(map(str, obs.columns)) or "none"
+        raise ScfmError(f"{path}: obs column '{column}' ({role}) not found; name one of: {known}")
+    values = obs[column].astype(object)
+    return values.where(values.notna(), UNKNOWN).astype(str)
+
+
+def _kept(obs: "pd.DataFrame", dataset: Dataset, path: Path) -> np.ndarray:
+    """Bool [cells]: the cells that the dataset's filter keeps."""
+    if not dataset.keep:
+        return np.ones(len(obs), dtype=bool)
+    column, operator, value = dataset.keep.partition("==")
+    if not operator or not column.strip() or not value.strip():
+        raise ScfmError(f"dataset '{dataset.name}': keep '{dataset.keep}' is not a filter; write 'column == value'")
+    return (_column(obs, column.strip(), "keep", path) == value.strip()).to_numpy()
+
+
+def _matrix(adata: "AnnData", dataset: Dataset, path: Path) -> tuple:
+    """(CSR float32 [cells, genes], var) of the place that the dataset names."""
+    from scipy.sparse import csr_matrix
+
+    source = adata.raw if dataset.matrix == "raw" else adata
+    if source is None or source.X is None:
+        raise ScfmError(f"{path}: no matrix in {dataset.matrix}; correct 'matrix' of dataset '{dataset.name}'")
+    var = source.var
+    if not var.index.is_unique:
+        twice = var.index[var.index.duplicated()][0]
+        raise ScfmError(f"{path}: gene '{twice}' occurs more than once; expected unique names, merge or rename them")
+    return csr_matrix(source.X, dtype=np.float32), var
+
+
+def _check_values(matrix: object, dataset: Dataset, path: Path) -> None:
+    values = matrix.data
+    if dataset.values is None:
+        raise ScfmError(f"dataset '{dataset.name}': 'values' is empty; say counts, tpm or lognorm")
+    if not np.isfinite(values).all():
+        raise ScfmError(f"{path}: the matrix holds NaN or infinite values; correct the file")
+    if (values < 0).any():
+        raise ScfmError(
+            f"{path}: the matrix holds negative values ({values.min():g}) where {dataset.values} are promised; "
+            "name the unscaled matrix"
+        )
+    if dataset.values == "counts" and (values != np.rint(values)).any():
+        example = values[values != np.rint(values)][0]
+        raise ScfmError(
+            f"{path}: the matrix holds non-integer values ({example:g}) where counts are promised; "
+            "name the raw counts or set 'values' to what they are"
+        )
+
+
+def _common(adata: "AnnData", matrix: object, genes: "pd.DataFrame", dataset: Dataset, path: Path) -> "AnnData":
+    import anndata
+    import pandas as pd
+
+    obs = pd.DataFrame(UNKNOWN, index=adata.obs_names.astype(str), columns=list(OBS))
+    obs["dataset_id"], obs["split"] = dataset.name, ""
+    for name in ("tissue", "tissue_general", "assay", "condition", "disease", "sex"):
+        if name in adata.obs:
+            obs[name] = _column(adata.obs, name, name, path).to_numpy()
+    roles = {
+        "batch": dataset.batch_column,
+        "cell_type": dataset.label_column,
+        "donor_id": dataset.donor_column,
+        "split": dataset.split_column,
+    }
+    for name, column in roles.items():
+        if column:
+            obs[name] = _column(adata.obs, column, name, path).to_numpy()
+    obs["cell_type_ontology_term_id"] = _ontology_ids(adata.obs, obs["cell_type"], dataset, path)
+    var = pd.DataFrame(index=genes.index.astype(str))
+    for column in ("ensembl", "ensembl_id"):
+        if column in genes:
+            ids = genes[column].astype(object).fillna("").astype(str)
+            var["ensembl"] = ids.where(ids.str.startswith("ENS"), "").to_numpy()
+            break
+    common = anndata.AnnData(X=matrix, obs=obs, var=var)
+    if "spatial" in adata.obsm:
+        common.obsm["spatial"] = np.asarray(adata.obsm["spatial"])
+    return common
+
+
+def _ontology_ids(obs: "pd.DataFrame", labels: "pd.Series", dataset: Dataset, path: Path) -> np.ndarray:
+    """Cell Ontology id of each cell, from a column or from a map of labels."""
+    source = dataset.ontology_column
+    if not source:
+        return np.full(len(labels), UNKNOWN, dtype=object)
+    if "=" in source:
+        pairs = [part.rpartition("=") for part in source.split(";") if part.strip()]
+        ids = labels.map({label.strip(): term.strip() for label, _, term in pairs}).fillna(UNKNOWN)
+    else:
+        ids = _column(obs, source, "ontology ids", path)
+    strange = [term for term in sorted(set(ids)) if term != UNKNOWN and not re.fullmatch(r"CL:\d{7}", term)]
+    if strange:
+        raise ScfmError(
+            f"{path}: '{strange[0]}' in '{source}' is not a Cell Ontology id; expected CL: and seven digits, "
+            f"or '{UNKNOWN}'"
+        )
+    return ids.to_numpy(dtype=object)

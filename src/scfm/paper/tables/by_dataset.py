@@ -1,0 +1,81 @@
+"""Tables 5, 6, 7 and macro F1: one row for each run and pooling, one column for each dataset."""
+
+import pandas as pd
+
+from scfm.errors import ScfmError
+from scfm.paper.tidy import KEYS, per_seed, summarise
+
+MEASURES = {
+    "5": ("integration", "score"),
+    "6": ("integration", "avg_bio"),
+    "7": ("integration", "avg_batch"),
+    "macro-f1": ("probe", "macro_f1"),
+}
+"""Table to (task, metric) of the tidy results."""
+
+CONTAMINATED = "†"
+SUBSAMPLE = "‡"
+UNDEFINED = "–"
+BASELINES = ("pca", "random")
+
+
+def metric_by_dataset(tidy: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
+    """Mean ± SD over seeds of one metric.
+
+    Columns: run, pooling, seeds, mean (over the datasets not contaminated), then one text column for each
+    dataset: `mean ± SD` with 3 decimals, `†` where the evaluated data was seen in pretraining, `‡` where part
+    of it is of a subsample, `–` where the metric is not defined (AvgBatch of a single batch), empty where the run has
+    no result.
+
+    Raises:
+        ScfmError: no row of the tidy results has this task and metric.
+    """
+    chosen = tidy[(tidy.task == task) & (tidy.metric == metric)]
+    if chosen.empty:
+        known = ", ".join(sorted({f"{row.task}/{row.metric}" for row in tidy[["task", "metric"]].itertuples()}))
+        raise ScfmError(f"tidy results: no measurement {task}/{metric}; the files hold {known or 'none'}")
+    summary = summarise(chosen)
+    summary["cell"] = [_cell(row) for row in summary.itertuples()]
+    found = dict.fromkeys(zip(summary.run, summary.pooling, strict=True))
+    order = sorted(found, key=lambda key: key[0] in BASELINES)  # stable: otherwise as in the files
+    wide = summary.pivot(index=["run", "pooling"], columns="dataset", values="cell").fillna("")
+    wide = wide[list(dict.fromkeys(summary.dataset))].reindex(order).rename_axis(columns=None)
+    wide.insert(0, "seeds", summary.groupby(["run", "pooling"]).seeds.max())
+    wide.insert(1, "mean", [_overall(chosen, *key) for key in wide.index])
+    return wide.reset_index()
+
+
+def _cell(row: object) -> str:
+    if pd.isna(row.mean):
+        return UNDEFINED
+    text = f"{row.mean:.3f}" + ("" if pd.isna(row.sd) else f" ± {row.sd:.3f}")
+    return text + (f" {CONTAMINATED}" if row.contaminated else "") + (f" {SUBSAMPLE}" if row.split else "")
+
+
+def _overall(chosen: pd.DataFrame, run: str, pooling: str) -> str:
+    """Mean over the clean datasets, with the SD of that mean over seeds."""
+    own = chosen[(chosen.run == run) & (chosen.pooling == pooling) & ~chosen.contaminated]
+    by_seed = per_seed(own).groupby("seed").value.mean().dropna()
+    if by_seed.empty:
+        return UNDEFINED
+    spread = f" ± {by_seed.std():.3f}" if len(by_seed) > 1 else ""
+    return f"{by_seed.mean():.3f}{spread}"
+
+
+def by_run(tidy: pd.DataFrame, task: str, keys: list[str] = KEYS) -> pd.DataFrame:
+    """Every metric of one task: one row for each run, pooling and dataset, one text column for each metric.
+
+    Raises:
+        ScfmError: no row of the tidy results has this task.
+    """
+    chosen = tidy[tidy.task == task]
+    if chosen.empty:
+        raise ScfmError(f"tidy results: no measurement of task {task}; give the CSV files of that task")
+    summary = summarise(chosen)
+    summary["cell"] = [_cell(row) for row in summary.itertuples()]
+    index = [key for key in keys if key not in ("study", "task", "metric", "split")]
+    wide = summary.pivot(index=index, columns="metric", values="cell").fillna("").rename_axis(columns=None)
+    wide = wide[list(dict.fromkeys(summary.metric))].reset_index()
+    order = {name: place for place, name in enumerate(dict.fromkeys(summary.run))}
+    wide.insert(len(index), "n", wide[index].merge(summary.groupby(index, as_index=False).n.max(), on=index).n)
+    return wide.sort_values("run", key=lambda runs: runs.map(order), kind="stable", ignore_index=True)

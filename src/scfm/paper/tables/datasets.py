@@ -1,0 +1,90 @@
+"""Table 14: the datasets of the study, what is in them and what they are used for."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from scfm.datasets import Dataset
+from scfm.errors import ScfmError
+from scfm.files import must_exist
+from scfm.paper.tidy import read_table
+
+FACTS = ("title", "study", "accession", "licence", "organism", "values", "panel", "table14", "note")
+COUNTS = ("cells", "genes", "batches", "labels", "labels_with_id")
+PUBLISHED = ("dataset", "published_cells", "published_labels", "source")
+UNKNOWN = "unknown"
+
+
+def datasets_table(
+    sheet: dict[str, Dataset], prepared: Iterable[Path], cells: Path | None, published: Path
+) -> pd.DataFrame:
+    """One row for each dataset: pretraining first, then benchmarks, then those that only the paper uses.
+
+    Args:
+        sheet: rows of config/datasets.tsv.
+        prepared: the benchmark datasets as prepared (h5ad with `uns["scfm"]`).
+        cells: cells.parquet of the corpus, one row a cell, or None.
+        published: CSV with the columns of `PUBLISHED`, a row for each dataset with published counts.
+
+    Returns:
+        Columns dataset, role, split, cells, genes, batches, labels, labels_with_id (counts; NaN where this study
+        does not hold the dataset), contaminated, title, study, accession, licence, organism, values, panel,
+        table14, note, published_cells, published_labels, source.
+
+    Raises:
+        ScfmError: a file is missing, is not a prepared dataset, or lacks a column.
+    """
+    rows = [*([] if cells is None else _pretraining(cells)), *(_prepared(path) for path in prepared)]
+    here = {row["dataset"] for row in rows}
+    printed = read_table(published, PUBLISHED, "a table of published datasets")
+    absent = [name for name, row in sheet.items() if not row.resource and name not in here]
+    rows += [{"dataset": name, "role": "published only"} for name in absent]
+    rows += [{"dataset": name, "role": "published only"} for name in printed.dataset if name not in here | set(absent)]
+    table = pd.DataFrame(rows).reindex(columns=["dataset", "role", "split", *COUNTS, "contaminated"])
+    table[list(COUNTS)] = table[list(COUNTS)].astype("Int64")
+    facts = {name: [getattr(row, fact) for fact in FACTS] for name, row in sheet.items()}
+    known = pd.DataFrame.from_dict(facts, orient="index", columns=list(FACTS)).rename_axis("dataset")
+    return table.merge(known, on="dataset", how="left").merge(printed[list(PUBLISHED)], on="dataset", how="left")
+
+
+def _pretraining(path: Path) -> list[dict]:
+    """One row for each dataset of the corpus."""
+    columns = ("dataset_id", "batch", "cell_type", "cell_type_ontology_term_id", "split")
+    cells = read_table(path, columns, "the table of the corpus's cells")
+    rows = []
+    for name, own in cells.groupby("dataset_id", sort=True, observed=True):
+        sizes = own.split.astype(str).value_counts().sort_index()
+        split = ", ".join(f"{part} {size}" for part, size in sizes.items())
+        rows.append({"dataset": str(name), "role": "pretraining", "split": split, **_counts(own)})
+    return rows
+
+
+def _prepared(path: Path) -> dict:
+    """The row of one benchmark dataset."""
+    import anndata
+
+    try:
+        adata = anndata.read_h5ad(must_exist(path, "a prepared dataset"), backed="r")
+    except OSError as error:
+        raise ScfmError(f"{path}: not a readable h5ad file; prepare the dataset again") from error
+    try:
+        if "scfm" not in adata.uns:
+            raise ScfmError(f"{path}: uns['scfm'] is missing; give datasets as prepared by 'scfm benchmarks'")
+        about = adata.uns["scfm"]
+        genes = {"genes": adata.n_vars, "contaminated": str(about["contaminated"])}
+        return {"dataset": str(about["name"]), "role": "zero-shot", **_counts(adata.obs), **genes}
+    finally:
+        adata.file.close()
+
+
+def _counts(cells: pd.DataFrame) -> dict[str, int]:
+    """Cells, batches and labels; `unknown` is neither a batch nor a label."""
+    text = {name: cells[name].astype(str) for name in ("batch", "cell_type", "cell_type_ontology_term_id")}
+    distinct = {name: values[values != UNKNOWN].nunique() for name, values in text.items()}
+    return {
+        "cells": len(cells),
+        "batches": distinct["batch"],
+        "labels": distinct["cell_type"],
+        "labels_with_id": distinct["cell_type_ontology_term_id"],
+    }

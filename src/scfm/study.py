@@ -1,0 +1,202 @@
+"""One study: its settings from config.yaml, its study file, the run files and the sheet of datasets, checked as a whole."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from scfm.annotation.settings import AnnotationSettings
+from scfm.annotation.settings import read_settings as read_annotation_settings
+from scfm.benchmarks.settings import Benchmarks, Evaluation, Preparation
+from scfm.corpus.settings import Corpus
+from scfm.datasets import read_datasets
+from scfm.errors import ScfmError
+from scfm.learnability.settings import Learnability
+from scfm.paper.settings import Paper, Scale
+from scfm.pretrain.settings import Run
+from scfm.resources.settings import Resource, read_resources
+from scfm.settings import Settings, merge, parse, read_yaml
+
+
+class DatasetUse(Evaluation):
+    """What a study does with one dataset."""
+
+    role: Literal["pretrain", "benchmark"]
+    """`pretrain`: cells of the corpus; `benchmark`: evaluated, never trained on."""
+
+
+class RunUse(Settings):
+    """What a study does with one file of config/runs."""
+
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    """Seeds of weights and batches; one training each."""
+    override: dict[str, Any] = {}
+    """Keys of the run file that differ in this study, over those of `pretrain`."""
+
+
+class Readings(Settings):
+    """Readings of the gene rules that the paper leaves open (see annotation settings)."""
+
+    relations: tuple[str, ...] = ("is_a",)
+    """GO relations followed from a term to its descendants."""
+    evidence: tuple[str, ...] | None = None
+    """GO evidence codes that count; all if null."""
+    tfclass_by: Literal["first_label", "any_label", "cross_reference"] = "first_label"
+    """What makes a gene a transcription factor of TFClass."""
+    housekeeping_by: Literal["symbol", "alias"] = "symbol"
+    """How names of the housekeeping list are matched."""
+
+
+class Shared(Settings):
+    """config/config.yaml: which study, where things are, and defaults that studies may override."""
+
+    study: str
+    """Name of a file of config/studies."""
+    mirror: str | None = None
+    """Folder that holds the external files; null fetches them from their URLs."""
+    results: str = "results"
+    """Folder of results."""
+    work: str = "work"
+    """Folder of what must survive failures: checkpoints and partial downloads."""
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    """Where to train and embed; `cpu` also forces a paper-scale study onto the CPU."""
+    gpus: int = Field(1, ge=1)
+    """GPUs of one training job."""
+    threads: int = Field(1, ge=1)
+    """CPU threads of one training job."""
+    annotation: Readings = Readings()
+    """Readings of the gene rules."""
+    learnability: Learnability = Learnability()
+    """Which genes count as learnt."""
+    benchmarks: Benchmarks = Benchmarks()
+    """How embeddings are evaluated."""
+    paper: Paper = Paper()
+    """Tables, figures and claims."""
+
+
+class StudyFile(Settings):
+    """One file of config/studies."""
+
+    description: str
+    """What the study is for."""
+    scale: Scale
+    """Scale that its claims are judged at."""
+    code_reruns: bool = True
+    """An edit of the library reruns the jobs that use it; false where retraining costs days."""
+    corpus: Corpus
+    """Pretraining cells."""
+    datasets: dict[str, dict[str, DatasetUse]] = {}
+    """Original study to its datasets and their roles."""
+    pretrain: dict[str, Any] = {}
+    """Keys of every run file that differ in this study."""
+    runs: dict[str, RunUse] = Field(min_length=1)
+    """Runs of config/runs."""
+    check_run: str | None = None
+    """Run in which the planted truth of the synthetic census is looked for."""
+    annotation: dict[str, Any] = {}
+    """Overrides of the shared key."""
+    learnability: dict[str, Any] = {}
+    """Overrides of the shared key."""
+    benchmarks: dict[str, Any] = {}
+    """Overrides of the shared key."""
+    paper: dict[str, Any] = {}
+    """Overrides of the shared key."""
+
+
+class Study:
+    """The resolved settings of one study; every part is checked when it is made.
+
+    Args:
+        config: the merged mapping of config.yaml and the command line.
+        folder: the folder `config`.
+
+    Raises:
+        ScfmError: any unknown key, wrong value, missing file, unknown run or dataset, or one original study on both
+            sides without a word on contamination.
+    """
+
+    def __init__(self, config: dict, folder: Path) -> None:
+        self.folder = folder
+        self.shared = parse(Shared, config, f"{folder}/config.yaml or --config")
+        self.name = self.shared.study
+        path = folder / "studies" / f"{self.name}.yaml"
+        if not path.is_file():
+            known = ", ".join(sorted(p.stem for p in (folder / "studies").glob("*.yaml")))
+            raise ScfmError(f"study: '{self.name}' does not exist; choose one of {known}")
+        self.file = parse(StudyFile, read_yaml(path), str(path))
+        self.scale: Scale = self.file.scale
+        self.corpus = self.file.corpus
+        self.learnability = self._override(Learnability, "learnability", path)
+        self.benchmarks = self._override(Benchmarks, "benchmarks", path)
+        self.paper = self._override(Paper, "paper", path)
+        self.readings = self._override(Readings, "annotation", path)
+        self.runs = {name: self._run(name, use, path) for name, use in self.file.runs.items()}
+        self.seeds = {name: use.seeds for name, use in self.file.runs.items()}
+        self.sheet = read_datasets(folder / "datasets.tsv")
+        self.resources: dict[str, Resource] = read_resources(folder / "resources.yaml")
+        self._check_datasets(path)
+        if self.file.check_run not in (None, *self.runs):
+            raise ScfmError(f"{path}: check_run '{self.file.check_run}' is not among the runs; name one of them")
+
+    def _override(self, model: type[Settings], key: str, path: Path) -> Any:
+        base = getattr(self.shared, key).model_dump(mode="json", exclude_unset=True)
+        return parse(model, merge(base, getattr(self.file, key)), f"{path}: {key}")
+
+    def _run(self, name: str, use: RunUse, path: Path) -> Run:
+        source = self.folder / "runs" / f"{name}.yaml"
+        if not source.is_file():
+            known = ", ".join(sorted(p.stem for p in source.parent.glob("*.yaml")))
+            raise ScfmError(f"{path}: run '{name}' does not exist; choose among {known}, or write {source}")
+        data = merge(merge(read_yaml(source), self.file.pretrain), use.override)
+        return parse(Run, data, f"{source} in study '{self.name}'")
+
+    def _check_datasets(self, path: Path) -> None:
+        for original, uses in self.file.datasets.items():
+            for name, use in uses.items():
+                if name not in self.sheet:
+                    raise ScfmError(f"{path}: dataset '{name}' is not in {self.folder}/datasets.tsv; add its row there")
+                if self.sheet[name].resource.split(":")[0] not in ("package", "synthetic", *self.resources):
+                    raise ScfmError(f"{path}: dataset '{name}' has no file in {self.folder}/resources.yaml; add it there")
+                trained = any(other.role == "pretrain" for other in uses.values())
+                if use.role == "benchmark" and trained and use.contaminated is False:
+                    raise ScfmError(
+                        f"{path}: study '{original}' stands on both sides: '{name}' is a benchmark while a dataset of the "
+                        "same study is trained on; change a role or say what is contaminated"
+                    )
+        if self.corpus.source.kind == "files":
+            missing = set(self.corpus.source.datasets) ^ set(self.named("pretrain"))
+            if missing:
+                raise ScfmError(
+                    f"{path}: dataset '{sorted(missing)[0]}' must both have the role 'pretrain' and stand in "
+                    "corpus.source.datasets"
+                )
+
+    def named(self, role: str) -> list[str]:
+        """Names of the datasets with a role, in the order of the study file."""
+        return [name for uses in self.file.datasets.values() for name, use in uses.items() if use.role == role]
+
+    def use(self, name: str) -> DatasetUse:
+        """What the study does with a dataset."""
+        return next(uses[name] for uses in self.file.datasets.values() if name in uses)
+
+    def preparation(self, name: str) -> Preparation:
+        """Everything that the preparation of a benchmark dataset depends on."""
+        use = self.use(name)
+        return Preparation(dataset=self.sheet[name], tasks=use.tasks, contaminated=use.contaminated)
+
+    @cached_property
+    def annotation(self) -> AnnotationSettings:
+        """Gene rules under the study's readings."""
+        readings = self.readings.model_dump(mode="json")
+        return read_annotation_settings(self.folder / "families.yaml", self.folder / "programs.yaml", **readings)
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether cells and annotation come from the synthetic census."""
+        return self.corpus.source.kind == "synthetic"
+
+    @property
+    def trained_runs(self) -> list[str]:
+        """Runs that are trained; what is left are controls with random weights."""
+        return [name for name, run in self.runs.items() if run.trained]

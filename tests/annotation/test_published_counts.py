@@ -1,0 +1,88 @@
+"""The shipped rules: they add up to the paper's genes, and on the real files come as close as is known."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scfm.annotation import Files, annotate, read_settings
+from scfm.annotation.assign import misplaced
+from scfm.genes import read_hgnc
+from scfm.resources import read_resources
+
+ROOT = Path(__file__).parents[2]
+MIRROR = Path(os.environ.get("SCFM_MIRROR", ROOT.parent / "shared" / "mirror"))
+PAPER_GENES = 19_027
+
+
+@pytest.fixture(scope="module")
+def rules():
+    return read_settings(ROOT / "config" / "families.yaml", ROOT / "config" / "programs.yaml")
+
+
+def test_the_published_counts_sum_to_the_papers_genes(rules):
+    assert len(rules.families) == 37
+    assert len(rules.programs) == 5
+    assert sum(row.paper for row in rules.families) == PAPER_GENES
+    assert sum(row.paper for row in rules.programs) == PAPER_GENES
+    assert [row.order for row in rules.families] == [
+        *"123", "4a", "4b", "4c", "4d", *(str(i) for i in range(5, 35)),
+    ]  # fmt: skip
+
+
+def test_a_study_chooses_its_readings():
+    rules = read_settings(ROOT / "config" / "families.yaml", ROOT / "config" / "programs.yaml", relations=["part_of"])
+    assert rules.relations == ("part_of",)
+    assert rules.tfclass_by == "first_label"
+
+
+@pytest.fixture(scope="module")
+def tables(rules):
+    if not MIRROR.is_dir():
+        pytest.skip(f"no mirror folder at {MIRROR}; set SCFM_MIRROR to run this test")
+    listed = read_resources(ROOT / "config" / "resources.yaml")
+    files = Files(**{name: MIRROR / listed[name].mirror for name in Files.__dataclass_fields__})
+    genes = read_hgnc(files.hgnc)[["gene", "ensembl"]]
+    annotated, families, programs = annotate(genes, files, rules)
+    return annotated, families.set_index("name"), programs.set_index("name")
+
+
+@pytest.mark.parametrize(
+    ("family", "count"),
+    [
+        ("Mitochondrial Genome", 13),
+        ("Ribosome (Cytosolic)", 91),
+        ("Ribosome (Mitochondrial)", 77),
+        ("MHC Class I (Classical)", 4),
+        ("MHC Class I (Non-Classical)", 3),
+        ("MHC / Antigen Pres. (Other)", 3),
+        ("Ion Channel", 287),
+    ],
+)
+def test_families_that_agree_with_the_paper_exactly(tables, family, count):
+    assert tables[1].loc[family, ["n", "n_paper"]].tolist() == [count, count]
+
+
+def test_factors_of_tfclass(tables):
+    families = ["TF: Zinc-Coordinating", "TF: Helix-Turn-Helix", "TF: Basic Domains", "TF: Other (Structural)"]
+    assert tables[1].loc[families, "n"].sum() == 1_334
+    assert tables[1].loc[families, "n_paper"].sum() == 1_290
+
+
+def test_misplaced_genes_in_all(tables):
+    assert misplaced(tables[1]) == pytest.approx(450, abs=5)
+
+
+def test_programs(tables):
+    counts = tables[2]["n"]
+    assert counts["state_dissociation"] == 131
+    assert counts["state_cell_cycle"] == 142
+    assert counts["constitutive"] == pytest.approx(3_407, abs=5)
+    assert counts["identity_associated"] == pytest.approx(4_570, abs=10)
+
+
+def test_every_gene_has_one_family_and_one_program(tables):
+    annotated, families, programs = tables
+    assert families["n"].sum() == programs["n"].sum() == len(annotated) == annotated["gene"].nunique()
+    assert np.array_equal(annotated["family"].value_counts().reindex(families.index, fill_value=0), families["n"])

@@ -1,0 +1,254 @@
+import base64
+import json
+import re
+from html.parser import HTMLParser
+
+import matplotlib
+import pandas as pd
+import pytest
+
+from scfm.errors import ScfmError
+from scfm.paper.cautions import control_warnings, dataset_warnings
+from scfm.paper.claims import COLUMNS
+from scfm.paper.render import caption, cell, html_table
+from scfm.paper.report import Inputs, write_report
+from scfm.paper.timings import timings
+from scfm.paper.training import training_summary
+
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+class Page(HTMLParser):
+    """Checks that tags are balanced; keeps ids, links, sources and text."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids, self.links, self.sources, self.text = [], [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+        self.ids += [attrs["id"]] if "id" in attrs else []
+        self.links += [attrs["href"]] if "href" in attrs else []
+        self.sources += [attrs["src"]] if "src" in attrs else []
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def parse(path):
+    page = Page()
+    page.feed(path.read_text())
+    page.close()
+    assert page.open == []
+    return page
+
+
+def png(path):
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    path.parent.mkdir(exist_ok=True)
+    figure = plt.figure(figsize=(1, 1))
+    figure.savefig(path, dpi=20)
+    plt.close(figure)
+    return path
+
+
+@pytest.fixture
+def inputs(tmp_path, pytestconfig):
+    """A small page with two claims, two tables, a figure of two images and every kind of provenance."""
+    claims = [
+        ("a_claim", "Table 5", "WCED beats MLM <b>", "13.67-fold", 0.2, 0.1, 0.3, 4, "holds", "above 0; 2 datasets"),
+        ("b_claim", "Figure 5", "Fine-tuning", None, None, None, None, None, "not tested here", "not part"),
+    ]
+    pd.DataFrame(claims, columns=list(COLUMNS)).to_csv(tmp_path / "claims.csv", index=False)
+    pd.DataFrame({"run": ["wced"], "gut": ["0.700 ± 0.141 †"]}).to_csv(tmp_path / "table5.csv", index=False)
+    rows = {"dataset": ["gut", "dc"], "role": "zero-shot", "contaminated": ["partly", "false"], "panel": [False, True]}
+    facts = {"genes": [9000, 859], "values": ["counts", "lognorm"], "batches": [4, 2]}
+    pd.DataFrame(rows | facts).to_csv(tmp_path / "table14.csv", index=False)
+    pd.DataFrame({"reason": ["few counts"], "cells": [12]}).to_csv(tmp_path / "qc.csv", index=False)
+    (tmp_path / "manifest.json").write_text(json.dumps({"release": {"census": "synthetic"}}))
+    pd.DataFrame({"epoch": [0, 1], "loss": [2.0, 1.5]}).to_csv(tmp_path / "metrics.csv", index=False)
+    (tmp_path / "manifest.tsv").write_text("name\tsha256\nhgnc\tabc\n")
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench/train.tsv").write_text("s\th:m:s\tmax_rss\n61.5\t0:01:01\t812.5\n")
+    return Inputs(
+        study="demo",
+        scale="demo",
+        claims=tmp_path / "claims.csv",
+        captions=pytestconfig.rootpath / "workflow/report",
+        tables={name: tmp_path / f"{name}.csv" for name in ("table5", "table14")},
+        figures={"figure3": [png(tmp_path / "figure3a.png"), png(tmp_path / "figure3b.png")]},
+        corpus=[tmp_path / "qc.csv", tmp_path / "manifest.json"],
+        training={("wced", "0"): tmp_path / "metrics.csv"},
+        resources=tmp_path / "manifest.tsv",
+        timings=[tmp_path / "bench"],
+        settings={"paper": {"seed": 7}},
+    )
+
+
+def test_page_holds_everything_and_needs_nothing(inputs, tmp_path):
+    out = tmp_path / "report.html"
+    counts = write_report(inputs, out)
+    assert counts == {"tables": 2, "figures": 1, "holds": 1, "does not hold": 0, "not tested here": 1}
+    page = parse(out)
+    assert {"claims", "warnings", "figure3", "table5", "table14", "provenance", "claim-a-claim"} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    assert page.links
+    assert all(link[0] == "#" and link[1:] in page.ids for link in page.links)
+    assert len(page.sources) == 2
+    image = base64.b64decode(page.sources[0].removeprefix("data:image/png;base64,"))
+    assert image == inputs.figures["figure3"][0].read_bytes()
+    text = " ".join(page.text)
+    for expected in (
+        "WCED beats MLM <b>",
+        "0.2 (0.1 to 0.3)",
+        "13.67-fold",
+        "0.700 ± 0.141 †",
+        "few counts",
+        "synthetic",
+        "1.5",
+        "hgnc",
+        "61.5",
+        "812",
+        "paper.seed",
+        "python",
+        "part of its cells",
+        "small panel of 859",
+    ):
+        assert expected in text, expected
+    assert not re.search(r"(https?:)?//[a-z]", re.sub(r"base64,[A-Za-z0-9+/=]+", "", out.read_text()))
+    assert "<script" not in out.read_text()
+
+
+def test_verdicts_stand_before_everything_else(inputs, tmp_path):
+    write_report(inputs, tmp_path / "report.html")
+    page = parse(tmp_path / "report.html")
+    assert page.ids.index("claims") == 0
+
+
+def test_page_without_optional_parts(inputs, tmp_path):
+    bare = Inputs(study="x", scale="demo", claims=inputs.claims, captions=inputs.captions, tables={})
+    write_report(bare, tmp_path / "bare.html")
+    text = " ".join(parse(tmp_path / "bare.html").text)
+    assert "No table was given." in text
+    assert "No figure was given." in text
+    assert "contamination and small panels were not looked for" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tables": {"table99": "table5.csv"}}, "table99.rst: a caption not found"),
+        ({"tables": {"table5": "none.csv"}}, "none.csv: the table table5 not found"),
+        ({"figures": {"figure3": ["table5.csv"]}}, "table5.csv: not a PNG image"),
+        ({"claims": "table5.csv"}, "table5.csv: column 'claim' is missing"),
+        ({"corpus": ["bad.json"]}, "bad.json: not valid JSON"),
+        ({"training": {("mlm", "0"): "empty.csv"}}, "empty.csv: the training log has no row"),
+        ({"timings": ["nothing"]}, "nothing: the folder of benchmark files not found"),
+    ],
+)
+def test_bad_inputs_are_named_and_leave_no_page(inputs, tmp_path, change, message):
+    (tmp_path / "bad.json").write_text("{")
+    (tmp_path / "empty.csv").write_text("epoch\n")
+
+    def at(value):
+        if isinstance(value, dict):
+            return {key: at(part) for key, part in value.items()}
+        return [at(part) for part in value] if isinstance(value, list) else tmp_path / value
+
+    broken = Inputs(**(vars(inputs) | {key: at(value) for key, value in change.items()}))
+    with pytest.raises(ScfmError, match=message):
+        write_report(broken, tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_every_table_and_figure_has_a_caption(pytestconfig):
+    folder = pytestconfig.rootpath / "workflow/report"
+    for name in (
+        "claims",
+        *(f"table{k}" for k in (1, 2, 3, 4, 5, 6, 7, 14)),
+        "macro_f1",
+        "ontology",
+        "controls",
+        "figure3",
+    ):
+        html = caption(folder, name)
+        assert html.startswith("<p>"), name
+        assert "system-message" not in html, name
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        (float("nan"), ""),
+        (True, "yes"),
+        (12345, "12,345"),
+        (12345.0, "12,345"),
+        (0.123456, "0.123"),
+        (1e-9, "1e-09"),
+        (2.0, "2"),
+        ("a", "a"),
+        (pd.NA, ""),
+    ],
+)
+def test_cells_as_text(value, text):
+    assert cell(value) == text
+
+
+def test_columns_of_numbers_are_marked():
+    table = html_table(pd.DataFrame({"name": ["a"], "n": [1], "ok": [True], "x": [0.5]}))
+    assert table.numeric == [False, True, False, True]
+    assert table.rows == [["a", "1", "yes", "0.5"]]
+
+
+def test_rules_are_summed_over_their_jobs(tmp_path):
+    for name, seconds, memory in (
+        ("pretrain/train-mlm-0", 10, "500"),
+        ("pretrain/train-wced-0", 30, "700"),
+        ("embed", 5, "-"),
+    ):
+        path = tmp_path / f"{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:10\t{memory}\n")
+    table = timings([tmp_path])
+    assert table.rule.tolist() == ["pretrain/train", "embed"]
+    assert table.loc[0].tolist() == ["pretrain/train", 2, 40, 30, 700]
+    assert pd.isna(table.loc[1, "peak_mib"])
+
+
+def test_last_record_of_a_log_skips_gaps(tmp_path):
+    path = tmp_path / "metrics.csv"
+    pd.DataFrame({"epoch": [0, 1], "train_loss": [2.0, 1.0], "validate_loss": [1.8, None]}).to_csv(path, index=False)
+    row = training_summary({("mlm", "3"): path}).iloc[0]
+    assert (row.run, row.seed, row.epoch, row.train_loss, row.validate_loss) == ("mlm", "3", 1, 1.0, 1.8)
+
+
+def test_warnings_name_what_is_wrong():
+    rows = {
+        "dataset": list("abc"),
+        "role": ["zero-shot", "zero-shot", "pretraining"],
+        "contaminated": ["true", "false", ""],
+    }
+    facts = {"panel": [False, False, True], "genes": 9000, "values": ["counts", "tpm", "counts"], "batches": [2, 1, 1]}
+    found = dataset_warnings(pd.DataFrame(rows | facts))
+    assert [text.split(":")[0] for text in found] == ["a", "b", "b"]
+    controls = pd.DataFrame(
+        {
+            "run": ["wced", "mlm"],
+            "pooling": "cls",
+            "metric": "avg_bio",
+            "control": "random/cls",
+            "beaten": [3, 1],
+            "datasets": 3,
+            "above_control": [True, False],
+        }
+    )
+    assert len(control_warnings(controls)) == 1
+    assert control_warnings(controls)[0].startswith("mlm (cls), avg_bio: does not beat random/cls")
