@@ -24,7 +24,7 @@ def _source(module: str) -> bytes:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [statement for statement in node.body if not _is_text(statement)]
-    data = sorted(p for p in path.parent.iterdir() if p.suffix in (".j2", ".tsv"))
+    data = sorted(p for pattern in ("*.j2", "data/*") for p in path.parent.glob(pattern))
     return ast.dump(tree).encode() + b"".join(p.read_bytes() for p in data)
 
 

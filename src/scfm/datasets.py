@@ -170,6 +170,7 @@ def read_h5ad(path: Path, what: str) -> "AnnData":
         with warnings.catch_warnings():
             # An old deposit is read all the same.
             warnings.simplefilter("ignore", anndata.OldFormatWarning)
+            warnings.filterwarnings("ignore", "Moving element", FutureWarning)
             return anndata.read_h5ad(path)
     except Exception as error:
         # h5py and anndata raise many kinds for a file that is truncated or of another format.

@@ -4,9 +4,10 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
+
 from scfm.datasets import OBS, Dataset, package_path, read_datasets, read_deposit
 from scfm.errors import ScfmError
-from scipy.sparse import csr_matrix
 
 SHEET = Path(__file__).parents[2] / "config" / "datasets.tsv"
 HEADER = "name\tvalues\ttasks\n"

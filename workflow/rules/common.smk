@@ -11,8 +11,9 @@ from scfm.errors import ScfmError
 from scfm.settings import as_json
 from scfm.study import Study
 
-# Rules run the library of this clone, also where it is not installed.
-shell.prefix(f"set -euo pipefail; export PYTHONPATH={Path(workflow.basedir) / 'src'}:${{PYTHONPATH:-}}; ")
+# Rules run the library of this clone with the Python that runs Snakemake, unless conda brings its own.
+BIN = "" if workflow.deployment_settings.deployment_method else f"export PATH={Path(sys.executable).parent}:$PATH; "
+shell.prefix(f"set -euo pipefail; {BIN}export PYTHONPATH={Path(workflow.basedir) / 'src'}; ")
 
 try:
     STUDY = Study(config, Path(workflow.basedir) / "config")

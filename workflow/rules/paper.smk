@@ -74,7 +74,8 @@ rule table1:
 
 rule table2:
     input:
-        [learnability_folder(run, seed) / "families.csv" for run, seed in trained()],
+        sizes=RESULTS / "annotation" / "families.csv",
+        families=[learnability_folder(run, seed) / "families.csv" for run, seed in trained()],
     output:
         report(table_file("table2"), category="tables", caption=f"{REPORTS}/table2.rst"),
     params:
@@ -87,7 +88,7 @@ rule table2:
     benchmark:
         RESULTS / "benchmark" / "paper" / "table2.tsv"
     shell:
-        "{SCFM} paper table 2 {params.families} --out {output} 2>&1 | tee {log}"
+        "{SCFM} paper table 2 --sizes {input.sizes} {params.families} --out {output} 2>&1 | tee {log}"
 
 
 rule table3:
@@ -219,7 +220,8 @@ rule figure3:
         ),
         pdf=RESULTS / "figures" / "figure3" / "figure3.pdf",
     params:
-        ontology=BENCHMARKS / "ontology",
+        types=lambda w, input: " ".join(input.types),
+        nodes=lambda w, input: " ".join(input.nodes),
         out=RESULTS / "figures" / "figure3",
         dpi=STUDY.paper.dpi,
     log:
@@ -229,7 +231,7 @@ rule figure3:
         RESULTS / "benchmark" / "paper" / "figure3.tsv"
     shell:
         "papermill {input.notebook} {log.notebook} -k python3 --no-progress-bar -p dpi {params.dpi}"
-        " -p ontology {params.ontology} -p out {params.out} > {log.text} 2>&1"
+        " -p types {params.types:q} -p nodes {params.nodes:q} -p out {params.out} > {log.text} 2>&1"
         " && cp {log.notebook} {output.notebook} && echo 'paper figure3: {output.png}'"
 
 
@@ -247,8 +249,8 @@ rule claims:
         scale=STUDY.scale,
         tidy=options("--tidy", tidy_files()),
         learnability=[f"--learnability {run}/{seed}={learnability_folder(run, seed)}" for run, seed in trained()],
-        agreement=lambda w, input: options("--agreement", input.agreement if agreement_pairs() else []),
-        check=lambda w, input: options("--check", input.check if STUDY.file.check_run else []),
+        agreement=lambda w, input: f"--agreement {input.agreement}" if agreement_pairs() else "",
+        check=lambda w, input: f"--check {input.check}" if STUDY.file.check_run else "",
         code=code("scfm.paper.claims", "scfm.paper.evidence"),
     log:
         LOGS / "paper" / "claims.log",
@@ -257,3 +259,37 @@ rule claims:
     shell:
         "{SCFM} paper claims --claims {input.claims} --scale {params.scale} --settings {params.settings:q}"
         " {params.tidy} {params.learnability} {params.agreement} {params.check} --out {output} 2>&1 | tee {log}"
+
+
+rule report:
+    input:
+        claims=RESULTS / "claims.csv",
+        tables=table_files(),
+        figures=figure_files(),
+        check=RESULTS / "check.csv" if STUDY.file.check_run else [],
+        training=[model_folder(run, seed) / "metrics.csv" for run, seed in trained()],
+        corpus=[CORPUS / "selection" / file for file in ("qc.csv", "split.csv", "sampling.csv")],
+        resources=RESULTS / "resources" / "manifest.tsv" if fetched() else [],
+        summary=RESULTS / "benchmarks" / "summary.csv",
+    output:
+        RESULTS / "report.html",
+    params:
+        tables=[f"--table {path.stem}={path}" for path in table_files()],
+        figures=[f"--figure {path.stem}={path.parent}" for path in figure_files()],
+        training=[f"--training {run}/{seed}={model_folder(run, seed) / 'metrics.csv'}" for run, seed in trained()],
+        corpus=lambda w, input: options("--corpus", input.corpus),
+        check=lambda w, input: f"--check {input.check}" if STUDY.file.check_run else "",
+        resources=lambda w, input: f"--resources {input.resources}" if fetched() else "",
+        settings=as_json(STUDY.file),
+        scale=STUDY.scale,
+        timings=RESULTS / "benchmark",
+        code=code("scfm.paper.report"),
+    log:
+        LOGS / "paper" / "report.log",
+    benchmark:
+        RESULTS / "benchmark" / "paper" / "report.tsv"
+    shell:
+        "{SCFM} paper report --study {STUDY.name} --scale {params.scale} --claims {input.claims}"
+        " --captions workflow/report {params.tables} {params.figures} {params.corpus} {params.training}"
+        " {params.check} {params.resources} --timings {params.timings} --settings {params.settings:q}"
+        " --out {output} 2>&1 | tee {log}"

@@ -13,6 +13,7 @@ from scfm.errors import ScfmError
 from scfm.files import must_exist
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
 
 TARGET_SUM = 1e4
@@ -93,8 +94,8 @@ class Precomputed:
 
     path: Path
     tables: dict[str, np.ndarray]
-    rows: dict[str, int]
-    """Name of a cell to its row."""
+    cells: "pd.Index"
+    """Names of the rows, unique."""
 
     @classmethod
     def read(cls, path: Path) -> "Precomputed":
@@ -109,7 +110,7 @@ class Precomputed:
         if not adata.obs_names.is_unique:
             raise ScfmError(f"{path}: cell names occur more than once; embeddings are found by name, make them unique")
         tables = {name: np.asarray(table, dtype=np.float32) for name, table in adata.obsm.items()}
-        return cls(path, tables, {name: row for row, name in enumerate(adata.obs_names)})
+        return cls(path, tables, adata.obs_names)
 
     @property
     def poolings(self) -> Sequence[str]:
@@ -121,11 +122,11 @@ class Precomputed:
         Raises:
             ScfmError: a cell has no vector.
         """
-        missing = [name for name in adata.obs_names if name not in self.rows]
-        if missing:
+        rows = self.cells.get_indexer(adata.obs_names)
+        missing = adata.obs_names[rows < 0]
+        if len(missing):
             raise ScfmError(
                 f"{self.path}: no embedding for cell '{missing[0]}' of dataset '{adata.uns['scfm']['name']}' "
                 f"({len(missing)} missing); the cell names of both files must agree"
             )
-        rows = [self.rows[name] for name in adata.obs_names]
         return {pooling: table[rows] for pooling, table in self.tables.items()}

@@ -82,9 +82,11 @@ def averages(nmi: float, ari: float, asw_label: float, asw_batch: float, graph_c
 
 def _silhouette_cells(labels: np.ndarray, batches: np.ndarray, settings: Integration) -> tuple[np.ndarray, str]:
     """(row numbers, what to call them in `split`)."""
+    import pandas as pd
+
     limit = settings.max_silhouette_cells
     if len(labels) <= limit:
         return np.arange(len(labels)), ""
-    strata = np.unique(np.stack([labels, batches], axis=1), axis=0, return_inverse=True)[1].ravel()
+    strata = pd.DataFrame({"label": labels, "batch": batches}).groupby(["label", "batch"]).ngroup().to_numpy()
     name = f"silhouettes of a stratified subsample of {limit} cells"
     return stratified(strata, limit, settings.seed), name

@@ -80,9 +80,9 @@ def annotate(
         whose: study, run and seed for the tables.
 
     Returns:
-        Tidy rows (accuracy, macro_f1, accuracy_level_<k>, hierarchical_precision, _recall, _f1, in_tree (share of
-        the cells), share_exact, share_finer, share_coarser, share_off_lineage, truth_probability, greedy_accuracy); predictions by
-        true type; mean node probabilities by true type with the share of greedy paths through the node.
+        Tidy rows (`MEASURES`, accuracy_level_<k>, in_tree = share of cells whose true type is in the tree, share_exact,
+        share_finer, share_coarser, share_off_lineage); what `predictions_by_type` and what `nodes_by_type` return, with
+        study, run, seed and dataset.
 
     Raises:
         ScfmError: the model has no label tree, no dataset is asked for the task, a dataset has no cell with an
@@ -173,8 +173,10 @@ def _named_types(answers: Answers, inside: np.ndarray, settings: OntologyTask) -
 
 def _pairs(true: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(true term, predicted term, cells) of every pair that occurs, sorted."""
-    pairs, counts = np.unique(np.stack([true, predicted], axis=1), axis=0, return_counts=True)
-    return pairs[:, 0], pairs[:, 1], counts
+    import pandas as pd
+
+    table = pd.DataFrame({"true": true, "predicted": predicted}).groupby(["true", "predicted"]).size().reset_index()
+    return tuple(table[column].to_numpy() for column in table)
 
 
 def _shares(answers: Answers, ontology: Ontology) -> list[Measurement]:

@@ -48,7 +48,7 @@ def read_prepared(path: Path) -> "AnnData":
 
 
 def read_embeddings(path: Path, task: str) -> Iterator[Embedding]:
-    """Every embedding of a file written by `scfm benchmarks embed` whose dataset is asked for `task`.
+    """Every embedding of a file written by `scfm benchmarks embed` whose dataset is asked for `task`, in its order.
 
     Raises:
         ScfmError: the file is missing, unreadable or not of that kind, or no dataset of it is asked for the task.
@@ -57,17 +57,18 @@ def read_embeddings(path: Path, task: str) -> Iterator[Embedding]:
     missing = [key for key in ("run", "seed", "datasets") if key not in adata.uns]
     if missing or not len(adata.obsm):
         raise ScfmError(f"{path}: not a file of embeddings; make it with 'scfm benchmarks embed'")
-    datasets = {name: facts for name, facts in adata.uns["datasets"].items() if asked(facts, task)}
+    names = adata.obs["dataset"].astype(str).to_numpy()
+    facts_of = adata.uns["datasets"]
+    datasets = [name for name in dict.fromkeys(names) if asked(facts_of[name], task)]
     if not datasets:
         raise ScfmError(f"{path}: no dataset is asked for {task}; add '{task}' to the tasks of one")
-    names = adata.obs["dataset"].astype(str).to_numpy()
-    for name, facts in datasets.items():
+    for name in datasets:
         rows = np.flatnonzero(names == name)
         for pooling in adata.obsm:
             vectors = np.asarray(adata.obsm[pooling])[rows]
             vectors = vectors[:, ~np.isnan(vectors).all(0)]
             run, seed = str(adata.uns["run"]), int(adata.uns["seed"])
-            yield Embedding(name, facts, run, pooling, seed, adata.obs.iloc[rows], vectors)
+            yield Embedding(name, facts_of[name], run, pooling, seed, adata.obs.iloc[rows], vectors)
 
 
 def asked(facts: dict, task: str) -> bool:

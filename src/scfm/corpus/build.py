@@ -50,8 +50,8 @@ def build_soma(paths: Sequence[Path], datasets: Sequence[Dataset], out: Path) ->
         writer = _Deposits(x.uri)
         for path, dataset in zip(paths, datasets, strict=True):
             writer.add(read_deposit(path, dataset), dataset)
-        obs, var = pd.concat(writer.obs, ignore_index=True), writer.var()
-        _table(experiment, "obs", obs.assign(is_primary_data=True))
+        obs, var = writer.cells(), writer.var()
+        _table(experiment, "obs", obs)
         _table(rna, "var", var)
         _presence(rna, writer.present, len(var))
         _table(info, "datasets", _about(datasets, writer.obs))
@@ -81,6 +81,7 @@ class _Deposits:
         self._codes: dict[str, int] = {}
         self._ids: list[str] = []
         self.obs: list[pd.DataFrame] = []
+        self._places: list[np.ndarray] = []
         self.present: list[np.ndarray] = []
         self._cells = 0
 
@@ -100,10 +101,15 @@ class _Deposits:
         with soma.open(self._x_uri, "w") as x:
             x.write(pa.table({"soma_dim_0": rows, "soma_dim_1": columns, "soma_data": values.astype(np.int32)}))
         obs = adata.obs[list(TEXT)].reset_index(drop=True)
-        obs[["x", "y"]] = adata.obsm["spatial"][:, :2] if "spatial" in adata.obsm else np.nan
+        self._places.append(adata.obsm["spatial"][:, :2] if "spatial" in adata.obsm else np.full((len(obs), 2), np.nan))
         self.obs.append(obs)
         self.present.append(np.unique(code))
         self._cells += adata.n_obs
+
+    def cells(self) -> pd.DataFrame:
+        """All rows of obs; x and y are NaN where the deposit has no coordinates."""
+        x, y = np.concatenate(self._places).T.astype(np.float64)
+        return pd.concat(self.obs, ignore_index=True).assign(x=x, y=y, is_primary_data=True)
 
     def _gene_codes(self, adata: "AnnData") -> np.ndarray:
         """soma_joinid of each gene of the deposit, int64."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def _buckets(
 ) -> Iterator[tuple[csr_matrix, pd.DataFrame]]:
     """(counts [cells, genes], cells) of one bucket after the other, in row order."""
     edges = len(cells) * np.arange(buckets + 1) // buckets
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         slices, rows = [], []
         for counts, own in folders:
             low, high = np.searchsorted(own, [start, stop])

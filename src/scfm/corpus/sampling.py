@@ -46,7 +46,7 @@ def _cap(groups: np.ndarray, step: Cap) -> np.ndarray:
 
 
 def _total(groups: np.ndarray, step: Total) -> np.ndarray:
-    values, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     return _rank(groups, step.seed, within=True) < equal_quotas(sizes, step.cells)[codes]
 
 

@@ -149,7 +149,7 @@ def open_source(source: Source, soma_path: Path | None = None) -> Iterator[Store
         try:
             top = stack.enter_context(soma.open(uri, context=context))
             experiment, info = top["census_data"][organism], top["census_info"]
-        except (RuntimeError, KeyError, TypeError) as error:
+        except (soma.SOMAError, RuntimeError, KeyError, TypeError) as error:
             raise ScfmError(
                 f"{uri}: cannot open it as a SOMA with census_data/{organism} and census_info ({_reason(error)}); "
                 "check the location and the network"

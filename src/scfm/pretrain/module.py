@@ -129,7 +129,7 @@ class Pretrain(lightning.LightningModule):
         if self._ranks > 1:
             self._errors.reduce()
             torch.distributed.all_reduce(targets)
-        epoch = self.current_epoch + 1 if self.trainer.training else 0
+        epoch = self.current_epoch + 1 if self.trainer.state.fn == "fit" else 0
         table = self._errors.frame(self.genes, targets)
         table.insert(0, "epoch", epoch)
         self.errors.append(table)

@@ -70,7 +70,7 @@ def _dataset(
     counts = _apportion(types["weight"].to_numpy() * present, size)
     labels = [_labels(row, count, settings) for row, count in zip(types.itertuples(), counts, strict=True)]
     table = pd.DataFrame(
-        {"type": np.repeat(np.arange(len(types)), counts), "cell_type_ontology_term_id": sum(labels, [])}
+        {"type": np.repeat(np.arange(len(types)), counts), "cell_type_ontology_term_id": np.concatenate(labels)}
     )
     table = table.iloc[rng.permutation(size)].reset_index(drop=True)
     donor = rng.integers(settings.donors, size=size)
@@ -92,9 +92,9 @@ def _apportion(weights: np.ndarray, total: int) -> np.ndarray:
     return counts
 
 
-def _labels(row: tuple, count: int, settings: Synthetic) -> list[str]:
+def _labels(row: tuple, count: int, settings: Synthetic) -> np.ndarray:
     """Labels of the cells of one type: a quarter of the coarse ones at the far ancestor, the rest at the near one."""
     unknown, coarse = round(count * settings.unlabelled), round(count * settings.coarse)
     far = coarse // 4
-    names = ["unknown", row.coarser, row.coarse, row.id]
-    return np.repeat(names, [unknown, far, coarse - far, count - unknown - coarse]).tolist()
+    names = np.array(["unknown", row.coarser, row.coarse, row.id], dtype=object)
+    return np.repeat(names, [unknown, far, coarse - far, count - unknown - coarse])
