@@ -65,6 +65,8 @@ class Shared(Settings):
     """GPUs of one training job."""
     threads: int = Field(1, ge=1)
     """CPU threads of one training job."""
+    pretrain: dict[str, Any] = {}
+    """Keys of every run laid over the study's own, e.g. fewer epochs for a first look."""
     annotation: Readings = Readings()
     """Readings of the gene rules."""
     learnability: Learnability = Learnability()
@@ -148,7 +150,9 @@ class Study:
         if not source.is_file():
             known = ", ".join(sorted(p.stem for p in source.parent.glob("*.yaml")))
             raise ScfmError(f"{path}: run '{name}' does not exist; choose among {known}, or write {source}")
-        data = merge(merge(read_yaml(source), self.file.pretrain), use.override)
+        data = read_yaml(source)
+        for override in (self.file.pretrain, use.override, self.shared.pretrain):
+            data = merge(data, override)
         return parse(Run, data, f"{source} in study '{self.name}'")
 
     def _check_datasets(self, path: Path) -> None:

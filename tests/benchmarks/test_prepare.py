@@ -55,7 +55,7 @@ def test_genes_get_approved_symbols_and_unknown_ones_go(tmp_path: Path) -> None:
     assert adata.var_names.tolist() == ["MS4A1", "TP53", "CD3E", "NKG7"]
     assert adata.X.toarray().tolist() == [[1, 2, 3, 5], [0, 0, 0, 6]]
     facts = adata.uns["scfm"]
-    assert (facts["genes_deposited"], facts["genes_unknown"], facts["genes_collided"]) == (5, 1, 0)
+    assert [facts[f"genes_{what}"] for what in ("deposited", "unknown", "merged", "dropped")] == [5, 1, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,17 @@ def test_of_colliding_genes_the_exact_one_wins_then_the_first(tmp_path: Path, ge
     adata = prepare(deposit(tmp_path / "d.h5ad", genes, [[1, 2]]), settings(), HGNC)
     assert adata.var_names.tolist() == ["TP53"]
     assert adata.X.toarray().tolist() == [[kept]]
-    assert adata.uns["scfm"]["genes_collided"] == 1
+    assert (adata.uns["scfm"]["genes_merged"], adata.uns["scfm"]["genes_dropped"]) == (0, 1)
+
+
+def test_names_of_one_gene_in_different_batches_are_added_up(tmp_path: Path) -> None:
+    # Batch x has the old name of TP53, y the new one; of CD20 and MS4A1 batch x has both, so the exact one wins.
+    matrix = [[4, 0, 1, 2], [0, 5, 0, 3], [0, 6, 7, 0]]
+    path = deposit(tmp_path / "d.h5ad", ["P53", "TP53", "CD20", "MS4A1"], matrix)
+    adata = prepare(path, settings(batch_column="donor"), HGNC)
+    assert adata.var_names.tolist() == ["TP53", "MS4A1"]
+    assert adata.X.toarray().tolist() == [[4, 2], [5, 3], [6, 0]]
+    assert (adata.uns["scfm"]["genes_merged"], adata.uns["scfm"]["genes_dropped"]) == (1, 1)
 
 
 def test_cells_without_known_gene_are_dropped_and_counted(tmp_path: Path) -> None:

@@ -99,7 +99,9 @@ def test_fewer_than_two_classes(embeddings: Write, sizes: dict[str, int], count:
 def test_the_same_seed_gives_the_same_figures() -> None:
     vectors, labels = separate({"a": 20, "b": 20})
     noise = vectors + np.random.default_rng(1).normal(size=vectors.shape) * 8
-    settings = Probe(folds=2, classifiers=("rf",))
+    settings, other = (Probe(folds=2, classifiers=("rf",), seed=seed) for seed in (42, 1))
+    assert cross_validate(noise, labels, settings) == cross_validate(noise, labels, settings)
+    assert cross_validate(noise, labels, settings) != cross_validate(noise, labels, other)
 
 
 def test_command(embeddings: Write, tmp_path: Path) -> None:

@@ -47,10 +47,11 @@ def prepare(
     with whole(out) as temporary:
         adata.write_h5ad(temporary, compression="gzip")
     facts = adata.uns["scfm"]
+    genes = ", ".join(f"{facts[f'genes_{what}']:,} {what}" for what in ("unknown", "merged", "dropped"))
     print(
         f"benchmarks prepare {facts['name']}: {adata.n_obs:,} cells ({facts['cells_without_known_gene']} dropped), "
-        f"{adata.n_vars:,} of {facts['genes_deposited']:,} genes ({facts['genes_unknown']:,} unknown, "
-        f"{facts['genes_collided']} collided), {facts['values']}, contaminated: {facts['contaminated']}"
+        f"{adata.n_vars:,} of {facts['genes_deposited']:,} genes ({genes}), {facts['values']}, "
+        f"contaminated: {facts['contaminated']}"
     )
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from scfm.benchmarks.settings import Contamination, Preparation
 from scfm.datasets import UNKNOWN, read_deposit
@@ -25,9 +26,9 @@ def prepare(path: Path, settings: Preparation, hgnc: "pd.DataFrame", ontology: "
         ontology: if given, every ontology id of the cells must be a live term of it.
 
     Returns:
-        AnnData: X CSR float32 [cells, genes] as deposited; var_names approved symbols, unique; obs strings dataset,
-        cell_type, cell_type_ontology_term_id, batch, donor, split, condition and bool contaminated; uns["scfm"] a
-        flat mapping of facts and counts of what was left out. Cells without any known gene are left out.
+        AnnData: X CSR float32 [cells, genes], values as deposited; var_names approved symbols, unique; obs strings
+        dataset, cell_type, cell_type_ontology_term_id, batch, donor, split, condition and bool contaminated;
+        uns["scfm"] a flat mapping of facts and counts of what was left out. Cells without any known gene are left out.
 
     Raises:
         ScfmError: what `read_deposit` raises; no known gene; no cell with a known gene; an ontology id that is not
@@ -38,8 +39,7 @@ def prepare(path: Path, settings: Preparation, hgnc: "pd.DataFrame", ontology: "
 
     dataset = settings.dataset
     deposit = read_deposit(path, dataset)
-    columns, symbols, counts = _approved_genes(deposit, hgnc, path)
-    matrix = deposit.X[:, columns].tocsr()
+    matrix, symbols, counts = _approved_genes(deposit, hgnc, path)
     alive = np.flatnonzero(np.asarray(matrix.sum(1)).ravel() > 0)
     if not len(alive):
         raise ScfmError(f"{path}: no cell has a value above 0 for a known gene; check the matrix of '{dataset.name}'")
@@ -66,11 +66,12 @@ def prepare(path: Path, settings: Preparation, hgnc: "pd.DataFrame", ontology: "
     return prepared
 
 
-def _approved_genes(deposit: "AnnData", hgnc: "pd.DataFrame", path: Path) -> tuple[np.ndarray, list[str], dict]:
-    """(columns kept, their approved symbols, counts), in the order of the deposit.
+def _approved_genes(deposit: "AnnData", hgnc: "pd.DataFrame", path: Path) -> "tuple[csr_matrix, list[str], dict]":
+    """(matrix, its approved symbols, counts of what happened), in the order of the deposit.
 
-    The deposited name counts first, the Ensembl id where the name is not known. Of several columns with one approved
-    symbol the one deposited under that very symbol wins, else the first.
+    The deposited name counts first, the Ensembl id where the name is not known. Several columns of one symbol are
+    added up if no batch has values in two of them: that is one gene, under names of different age in different parts
+    of a joined deposit. Otherwise the column deposited under that very symbol wins, else the first.
     """
     import pandas as pd
 
@@ -81,19 +82,40 @@ def _approved_genes(deposit: "AnnData", hgnc: "pd.DataFrame", path: Path) -> tup
     if "ensembl" in deposit.var:
         symbols = symbols.where(symbols.notna(), approve(deposit.var["ensembl"], hgnc))
     table = pd.DataFrame({"symbol": symbols, "exact": names == symbols.fillna("")})
-    known = table[table["symbol"].notna()]
+    known = table[table["symbol"].notna()].sort_values("exact", ascending=False, kind="stable")
     if known.empty:
         raise ScfmError(
             f"{path}: none of {len(names)} genes is known to HGNC (first: '{names.iloc[0]}'); expected human "
             "protein-coding symbols or Ensembl ids, name the right column or map orthologs first"
         )
-    winners = known.sort_values("exact", ascending=False, kind="stable").drop_duplicates("symbol").sort_index()
+    winners = known.drop_duplicates("symbol").sort_index()
+    others = known.drop(winners.index)
+    others = others.assign(target=others["symbol"].map(pd.Series(range(len(winners)), index=winners["symbol"])))
+    merged = others[_one_name_a_batch(deposit, winners.index, others)]
+    columns = np.concatenate([winners.index, merged.index])
+    targets = np.concatenate([np.arange(len(winners)), merged["target"]])
+    chosen = csr_matrix((np.ones(len(columns), np.float32), (columns, targets)), shape=(len(names), len(winners)))
     counts = {
         "genes_deposited": len(names),
         "genes_unknown": len(names) - len(known),
-        "genes_collided": len(known) - len(winners),
+        "genes_merged": len(merged),
+        "genes_dropped": len(others) - len(merged),
     }
-    return winners.index.to_numpy(), winners["symbol"].tolist(), counts
+    return (deposit.X @ chosen).tocsr(), winners["symbol"].tolist(), counts
+
+
+def _one_name_a_batch(deposit: "AnnData", winners: "pd.Index", others: "pd.DataFrame") -> np.ndarray:
+    """Bool [others]: no batch has values above 0 in two columns of that symbol."""
+    import pandas as pd
+
+    codes, batches = pd.factorize(deposit.obs["batch"])
+    member = csr_matrix((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(len(batches), len(codes)))
+    present = (member @ deposit.X > 0).astype(np.int64)
+    columns = np.concatenate([winners, others.index])
+    targets = np.concatenate([np.arange(len(winners)), others["target"]])
+    group = csr_matrix((np.ones(len(columns), np.int64), (columns, targets)), shape=(deposit.n_vars, len(winners)))
+    names_a_batch = (present @ group).max(axis=0).toarray().ravel()
+    return names_a_batch[others["target"].to_numpy(dtype=int)] <= 1
 
 
 def _obs(deposit: "pd.DataFrame", settings: Preparation, path: Path) -> "pd.DataFrame":

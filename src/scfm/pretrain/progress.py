@@ -15,9 +15,16 @@ class Progress(lightning.Callback):
         self.wait_s = 0.0
         self.busy_s = 0.0
 
+    def state_dict(self) -> dict[str, float]:
+        """Time spent so far, so that a resumed run reports the whole of it."""
+        return {"wait_s": self.wait_s, "busy_s": self.busy_s}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        self.wait_s, self.busy_s = state["wait_s"], state["busy_s"]
+
     def on_train_start(self, trainer, module) -> None:
         self.start = self.last = self.left = time.monotonic()
-        self.cells, self.tokens, self.first = dict(module.seen)["cells"], dict(module.seen)["tokens"], module.global_step
+        self.first = module.global_step
 
     def on_train_epoch_start(self, trainer, module) -> None:
         self.left = time.monotonic()
@@ -48,8 +55,8 @@ class Progress(lightning.Callback):
         """Cells and tokens a second of training steps, share of time spent waiting for batches, peak memory (MB)."""
         spent = max(self.busy_s + self.wait_s, 1e-9)
         return {
-            "cells_per_s": (module.seen["cells"] - self.cells) / spent,
-            "tokens_per_s": (module.seen["tokens"] - self.tokens) / spent,
+            "cells_per_s": module.seen["cells"] / spent,
+            "tokens_per_s": module.seen["tokens"] / spent,
             "loader_wait": self.wait_s / spent,
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }

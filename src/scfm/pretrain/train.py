@@ -129,7 +129,8 @@ def _module(run, name, seed, shards, tree: LabelTree | None, train_rows, validat
 def _trainer(run: Run, name: str, work: Path, digest: str, devices: int, total: int):
     t = run.training
     progress = Progress(name, total)
-    checkpoint = ModelCheckpoint(work, filename=digest, save_top_k=1, every_n_epochs=1, enable_version_counter=False)
+    # At the end of an epoch its validation is done too, so that a resumed run repeats nothing.
+    checkpoint = ModelCheckpoint(work, filename=digest, save_on_train_epoch_end=True, enable_version_counter=False)
     trainer = lightning.Trainer(
         accelerator="gpu" if devices else "cpu",
         devices=max(devices, 1),

@@ -1,0 +1,32 @@
+# The two commands: `make study` and `make test`. Both make .venv and install what they need.
+PYTHON ?= python3
+VENV ?= .venv
+CORES ?= $(shell nproc)
+# More arguments for Snakemake, e.g. make study ARGS="--config study=mini mirror=/data/mirror"
+ARGS ?=
+# Where pip finds PyTorch, e.g. the address of the CPU builds that pytorch.org shows; empty: pip's default
+TORCH_INDEX ?=
+
+INSTALLED := $(VENV)/.installed
+BIN := $(abspath $(VENV))/bin
+
+.PHONY: study test clean
+
+study: $(INSTALLED)
+	$(BIN)/python workflow/unlock.py
+	PATH=$(BIN):$$PATH $(BIN)/snakemake all --cores $(CORES) $(ARGS)
+	@$(BIN)/python workflow/closing.py $(ARGS)
+
+test: $(INSTALLED)
+	PATH=$(BIN):$$PATH $(BIN)/python -m pytest $(ARGS)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) results/*/ work logs .snakemake
