@@ -3,6 +3,7 @@ configfile: "config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/files.smk"
 include: "workflow/rules/resources.smk"
 include: "workflow/rules/corpus.smk"
 include: "workflow/rules/pretrain.smk"
@@ -12,9 +13,10 @@ include: "workflow/rules/benchmarks.smk"
 include: "workflow/rules/paper.smk"
 
 
-# One GPU job at a time on a workstation; a cluster stays parallel.
+# One job with GPUs at a time on a workstation (profiles/default); a cluster stays parallel. A limit on `gpu` itself
+# would cut down what each job asks the cluster for.
 resource_scopes:
-    gpu="local",
+    gpu_slots="local",
 
 
 localrules:

@@ -27,7 +27,8 @@ def embed(
     `adata.uns[key_added]` says which run, pooling and how many genes were used.
 
     Raises:
-        ScfmError: unknown pooling or kind of values, no known gene, or a cell without any.
+        ScfmError: unknown pooling or kind of values, values of another kind, no cell, no known gene, or a cell
+            without any.
     """
     model = _loaded(model)
     adata.obsm[key_added] = model.embed(adata, pooling, values)[pooling]
@@ -79,7 +80,7 @@ def _loaded(model: Model | Path | str) -> Model:
 
 
 def _about(model: Model, adata: "AnnData") -> dict:
-    known = adata.var_names.isin(model.genes) | adata.var_names.isin(model.ensembl)
+    known = model.find(adata.var_names) >= 0
     return {
         "run": model.about["run"],
         "seed": model.about["seed"],

@@ -56,8 +56,9 @@ def embed(
 ) -> None:
     """Embed the cells of an h5ad."""
     from scfm.api import embed as run
+    from scfm.datasets import read_h5ad
 
-    adata = run(_read(source), model, pooling, values, key_added)
+    adata = run(read_h5ad(source, "h5ad"), model, pooling, values, key_added)
     _write(adata, out)
     facts = adata.uns[key_added]
     print(
@@ -77,22 +78,12 @@ def annotate(
 ) -> None:
     """Annotate the cells of an h5ad with the Cell Ontology."""
     from scfm.api import annotate as run
+    from scfm.datasets import read_h5ad
 
-    adata = run(_read(source), model, decode, values, key_added)
+    adata = run(read_h5ad(source, "h5ad"), model, decode, values, key_added)
     _write(adata, out)
     top = adata.obs[f"{key_added}_name"].value_counts().head(3)
     print(f"annotate: {adata.n_obs:,} cells; " + ", ".join(f"{n:,} {name}" for name, n in top.items()) + f"; in {out}")
-
-
-def _read(path: Path):
-    import anndata
-
-    from scfm.files import must_exist
-
-    try:
-        return anndata.read_h5ad(must_exist(path, "h5ad"))
-    except OSError as error:
-        raise ScfmError(f"{path}: not a readable h5ad file ({' '.join(str(error).split())}); check the file") from error
 
 
 def _write(adata, path: Path) -> None:

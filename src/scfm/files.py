@@ -16,10 +16,11 @@ def whole(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; rename it to `path` only if the block succeeds.
 
     The block may create a file or a directory under the temporary name. The temporary name ends like
-    `path`, so that libraries that look at the ending write the right format.
+    `path`, so that libraries that look at the ending write the right format. A file replaces a file and a
+    directory a directory, never one the other.
 
     Raises:
-        ScfmError: the folder of `path` cannot be written.
+        ScfmError: the folder of `path` cannot be written, or a file stands where a directory is to be, or the reverse.
     """
     path = Path(path)
     try:
@@ -33,6 +34,9 @@ def whole(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
     try:
         yield temporary
+        if path.exists() and path.is_dir() != temporary.is_dir():
+            found, wanted = ("folder", "file") if path.is_dir() else ("file", "folder")
+            raise ScfmError(f"{path}: is a {found}, but a {wanted} is to be written; choose another name or remove it")
         if path.is_dir():
             shutil.rmtree(path)
         os.replace(temporary, path)
@@ -47,6 +51,20 @@ def write_json(path: Path, data: object) -> None:
     """Write `data` as indented JSON with a stable key order."""
     with whole(path) as temporary:
         temporary.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n")
+
+
+def must_be_writable(folder: Path, what: str) -> None:
+    """Raise a sentence if `folder` cannot be made or written.
+
+    Raises:
+        ScfmError: the nearest part of its path that exists is not a folder, or may not be written.
+    """
+    folder = Path(folder)
+    nearest = next(part for part in (folder, *folder.absolute().parents) if part.exists())
+    if not nearest.is_dir():
+        raise ScfmError(f"{what}: '{folder}' cannot be made, since {nearest} is a file; name another folder")
+    if not os.access(nearest, os.W_OK):
+        raise ScfmError(f"{what}: '{folder}' cannot be written; name another folder or fix the rights of {nearest}")
 
 
 def must_exist(path: Path, what: str) -> Path:

@@ -11,15 +11,18 @@ import pandas as pd
 from scfm.errors import ScfmError
 from scfm.files import must_exist, whole
 from scfm.ontology import LabelTree
+from scfm.settings import parse
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
     from scfm.models.bmfm.network import Network
-    from scfm.models.bmfm.view import Cells, View
+    from scfm.models.bmfm.view import Cells
 
 FILES = ("model.safetensors", "config.json", "genes.parquet", "labels.json")
 VALUES = ("counts", "tpm", "lognorm")
+LARGEST_LOG = 25.0
+"""No natural logarithm of expression comes near it: its exponential is 7e10."""
 
 
 def write_model(
@@ -58,9 +61,10 @@ def load(path: Path | str, device: str = "auto") -> "Model":
         device: `auto` (a GPU if one is visible), `cpu` or `cuda`.
 
     Raises:
-        ScfmError: a file is missing or the weights do not fit the configuration.
+        ScfmError: a file is missing or damaged, or the weights do not fit the configuration.
     """
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from scfm.models.bmfm.network import Network
@@ -69,14 +73,20 @@ def load(path: Path | str, device: str = "auto") -> "Model":
     path = Path(path)
     for name in FILES:
         must_exist(path / name, "part of a model directory")
-    about = json.loads((path / "config.json").read_text())
-    labels = json.loads((path / "labels.json").read_text())
+    try:
+        about, labels = (json.loads((path / name).read_text()) for name in ("config.json", "labels.json"))
+        model, genes = about["settings"]["model"], pd.read_parquet(path / "genes.parquet")
+        weights = load_file(path / "model.safetensors")
+    except (ValueError, KeyError, TypeError, OSError, SafetensorError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise ScfmError(
+            f"{path}: the model directory is damaged ({reason}); copy it again or retrain the run"
+        ) from error
     tree = LabelTree.from_json(labels["cell_type"]) if labels else None
-    genes = pd.read_parquet(path / "genes.parquet")
-    settings = Bmfm.model_validate(about["settings"]["model"])
+    settings = parse(Bmfm, model, f"{path / 'config.json'}: settings.model")
     network = Network(settings, len(genes), torch.from_numpy(tree.membership) if tree else None, seed=0)
     try:
-        network.load_state_dict(load_file(path / "model.safetensors"))
+        network.load_state_dict(weights)
     except RuntimeError as error:
         raise ScfmError(f"{path / 'model.safetensors'}: weights do not fit config.json; retrain the run") from error
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
@@ -114,17 +124,19 @@ class Model:
         """Cell embeddings by pooling name, float32 [cells, hidden], in one pass.
 
         Args:
-            adata: genes named by approved symbol or Ensembl id; any subset of the vocabulary.
+            adata: genes named as `find` knows them; any subset of the vocabulary.
             pooling: names among `poolings`; all of them if None.
             values: what `adata.X` holds: `counts`, `tpm` (linear) or `lognorm` (natural log of 1 + linear).
 
         Raises:
-            ScfmError: unknown pooling or kind of values, no known gene, or a cell without any.
+            ScfmError: unknown pooling or kind of values, values of another kind, no cell, no known gene, or a cell
+                without any.
         """
         names = self.poolings if pooling is None else (pooling,) if isinstance(pooling, str) else tuple(pooling)
         for name in names:
             if name not in self.poolings:
-                raise ScfmError(f"pooling: '{name}' is not offered by this model; choose among {', '.join(self.poolings)}")
+                offered = ", ".join(self.poolings)
+                raise ScfmError(f"pooling: '{name}' is not offered by this model; choose among {offered}")
         pooled = self._run(adata, values, batch_cells, lambda hidden, view: self.network.pool(hidden, view))
         return {name: pooled[name] for name in names}
 
@@ -162,29 +174,40 @@ class Model:
         back = np.argsort(order, kind="stable")
         return {name: np.concatenate(blocks)[back] for name, blocks in parts.items()}
 
+    def find(self, names: Sequence[str]) -> np.ndarray:
+        """Gene index of each name, int64; -1 where unknown.
+
+        Args:
+            names: approved symbols, or Ensembl ids with or without version.
+        """
+        names = pd.Index(names).astype(str)
+        by_symbol = pd.Index(self._genes["gene"]).get_indexer(names)
+        by_ensembl = pd.Series(np.arange(len(self._genes)), index=self._genes["ensembl"])
+        by_ensembl = by_ensembl[by_ensembl.index.notna() & (by_ensembl.index != "") & ~by_ensembl.index.duplicated()]
+        ids = by_ensembl.reindex(names.str.replace(r"\.\d+$", "", regex=True)).fillna(-1).to_numpy(np.int64)
+        return np.where(by_symbol >= 0, by_symbol, ids)
+
     def _match(self, adata: "AnnData", values: str):
         """CSR [cells, vocabulary] of linear values; genes outside the vocabulary are left out."""
         import scipy.sparse as sp
 
         if values not in VALUES:
             raise ScfmError(f"values: '{values}' is not known; choose among {', '.join(VALUES)}")
-        by_symbol = pd.Series(np.arange(len(self._genes)), index=self._genes["gene"])
-        by_ensembl = pd.Series(np.arange(len(self._genes)), index=self._genes["ensembl"])
-        by_ensembl = by_ensembl[by_ensembl.index.notna() & ~by_ensembl.index.duplicated()]
-        names = pd.Index(adata.var_names).astype(str)
-        index = names.map(pd.concat([by_ensembl.drop(by_symbol.index, errors="ignore"), by_symbol]).to_dict())
-        index = index.to_numpy(dtype=float, na_value=np.nan)
-        known = np.flatnonzero(~np.isnan(index))
+        if not adata.n_obs:
+            raise ScfmError("obs: there is no cell; give at least one")
+        index = self.find(adata.var_names)
+        known = np.flatnonzero(index >= 0)
         if not len(known):
             raise ScfmError(
-                f"var_names: none of {adata.n_vars:,} genes is in the model's vocabulary (first: {', '.join(names[:3])}); "
-                "expected human gene symbols or Ensembl ids"
+                f"var_names: none of {adata.n_vars:,} genes is in the model's vocabulary "
+                f"(first: {', '.join(map(str, adata.var_names[:3]))}); expected human gene symbols or Ensembl ids"
             )
         x = sp.csr_matrix(adata.X[:, known]).astype(np.float32)
+        _check_values(x.data, values)
         if values == "lognorm":
             x.data = np.expm1(x.data)
         place = sp.csr_matrix(
-            (np.ones(len(known), np.float32), (np.arange(len(known)), index[known].astype(int))),
+            (np.ones(len(known), np.float32), (np.arange(len(known)), index[known])),
             shape=(len(known), len(self._genes)),
         )
         matched = (x @ place).tocsr()
@@ -197,6 +220,17 @@ class Model:
                 "remove these cells first"
             )
         return matched
+
+
+def _check_values(x: np.ndarray, values: str) -> None:
+    """Raise a sentence if `x` cannot be what `values` says."""
+    if not np.isfinite(x).all() or (x < 0).any():
+        raise ScfmError(f"X: holds negative or missing values; expected {values}, which a scaled matrix is not")
+    if values == "counts" and (x % 1).any():
+        odd = x[x % 1 != 0][0]
+        raise ScfmError(f"X: holds {odd:g}, which is not a count; say values lognorm or tpm, or give the raw counts")
+    if values == "lognorm" and x.max(initial=0) > LARGEST_LOG:
+        raise ScfmError(f"X: holds {x.max():g}, which is no log-normalised value; say values counts or tpm")
 
 
 def _ragged(counts) -> "Cells":

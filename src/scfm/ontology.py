@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from scfm.errors import ScfmError
+from scfm.reading import reading
 
 UNKNOWN = "unknown"
 
@@ -31,15 +32,12 @@ class Ontology:
             ScfmError: the file is missing, of another format, or holds no term.
         """
         path = Path(path)
-        if not path.is_file():
-            raise ScfmError(f"{path}: ontology file not found; check the resource 'cell_ontology'")
-        stem = path.name.removesuffix(".gz")
-        if stem.endswith(".json"):
-            ontology = cls._from_json(path)
-        elif stem.endswith(".obo"):
-            ontology = cls._from_obo(path)
-        else:
+        readers = {".json": cls._from_json, ".obo": cls._from_obo}
+        ending = Path(path.name.removesuffix(".gz")).suffix
+        if ending not in readers:
             raise ScfmError(f"{path}: unknown ontology format; expected .obo or .json, gzipped or not")
+        with reading(path, "cell_ontology", "OBO, or the JSON of CELLxGENE's ontology guide"):
+            ontology = readers[ending](path)
         if not ontology.names:
             raise ScfmError(f"{path}: no ontology term found; expected terms such as CL:0000000")
         return ontology
@@ -58,6 +56,8 @@ class Ontology:
         opener = gzip.open if path.suffix == ".gz" else open
         with opener(path, "rt") as handle:
             terms = json.load(handle)
+        if not isinstance(terms, dict) or not all({"label", "ancestors"} <= set(data) for data in terms.values()):
+            raise ValueError("no mapping from terms to label and ancestors")
         live = {term: data for term, data in terms.items() if not data.get("deprecated")}
         parents = {
             term: tuple(p for p, distance in data["ancestors"].items() if distance == 1 and p in live)

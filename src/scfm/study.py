@@ -1,4 +1,4 @@
-"""One study: its settings from config.yaml, its study file, the run files and the sheet of datasets, checked as a whole."""
+"""One study: its settings from config.yaml, its study file, run files and sheet of datasets, checked as a whole."""
 
 from functools import cached_property
 from pathlib import Path
@@ -161,12 +161,14 @@ class Study:
                 if name not in self.sheet:
                     raise ScfmError(f"{path}: dataset '{name}' is not in {self.folder}/datasets.tsv; add its row there")
                 if self.sheet[name].resource.split(":")[0] not in ("package", "synthetic", *self.resources):
-                    raise ScfmError(f"{path}: dataset '{name}' has no file in {self.folder}/resources.yaml; add it there")
+                    raise ScfmError(
+                        f"{path}: dataset '{name}' has no file in {self.folder}/resources.yaml; add it there"
+                    )
                 trained = any(other.role == "pretrain" for other in uses.values())
                 if use.role == "benchmark" and trained and use.contaminated is False:
                     raise ScfmError(
-                        f"{path}: study '{original}' stands on both sides: '{name}' is a benchmark while a dataset of the "
-                        "same study is trained on; change a role or say what is contaminated"
+                        f"{path}: study '{original}' stands on both sides: '{name}' is a benchmark while a dataset of "
+                        "the same study is trained on; change a role or say what is contaminated"
                     )
         if self.corpus.source.kind == "files":
             missing = set(self.corpus.source.datasets) ^ set(self.named("pretrain"))

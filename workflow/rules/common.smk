@@ -1,13 +1,12 @@
-# Settings of the study, paths, and the parameters that decide what an edit reruns. No logic of any stage.
+# Settings of the study, folders, and the digests that decide what an edit of the library reruns.
 import sys
 from pathlib import Path
-
-from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 from scfm.code import digest
 from scfm.errors import ScfmError
+from scfm.files import must_be_writable, must_exist
 from scfm.settings import as_json
 from scfm.study import Study
 
@@ -17,14 +16,18 @@ shell.prefix(f"set -euo pipefail; {BIN}export PYTHONPATH={Path(workflow.basedir)
 
 try:
     STUDY = Study(config, Path(workflow.basedir) / "config")
+    for folder in ("results", "work"):
+        must_be_writable(getattr(STUDY.shared, folder), folder)
+    if STUDY.shared.mirror:
+        must_exist(STUDY.shared.mirror, "mirror folder")
 except ScfmError as error:
-    raise WorkflowError(str(error)) from None
+    sys.exit(f"scfm: error: {error}")
 
 RESULTS = Path(STUDY.shared.results) / STUDY.name
 WORK = Path(STUDY.shared.work) / STUDY.name
 LOGS = Path("logs") / STUDY.name
-SCFM = "python -m scfm"
 PAPER_SCALE = STUDY.scale == "paper"
+GPUS = STUDY.shared.gpus if STUDY.shared.device == "gpu" or (PAPER_SCALE and STUDY.shared.device == "auto") else 0
 
 
 wildcard_constraints:
@@ -35,9 +38,9 @@ wildcard_constraints:
     dataset="|".join(STUDY.named("benchmark")) or "none",
 
 
-def code(*modules):
-    """Digest of the code that a rule runs; constant where a code edit must not retrain."""
-    return digest(*modules) if STUDY.file.code_reruns else "not tracked in this study"
+def code(*names):
+    """Digest of the code that a job runs; constant where a code edit must not retrain."""
+    return digest(*names) if STUDY.file.code_reruns else "not tracked in this study"
 
 
 def models():
@@ -53,3 +56,7 @@ def trained(runs=None):
 def embedders():
     """(model, seed) of everything that is benchmarked: models and the PCA baseline."""
     return [*models(), ("pca", STUDY.benchmarks.pca.seed)]
+
+
+def options(option, files):
+    return " ".join(f"{option} {file}" for file in files)

@@ -1,56 +1,17 @@
 # Tables, figures, the verdict on each claim and the one page that a reviewer opens first: all from tidy results.
 REPORTS = "../report"  # captions
-# Table to its name on the command line.
-FROM_TIDY = {
-    "table5": "5",
-    "table6": "6",
-    "table7": "7",
-    "macro_f1": "macro-f1",
-    "ontology": "ontology",
-    "controls": "controls",
-}
-
-
-def table_file(name):
-    return RESULTS / "tables" / f"{name}.csv"
-
-
-def table_files():
-    names = ["table1", "table2", "table3", "table4", *FROM_TIDY, "table14"]
-    return [table_file(name) for name in names if name != "ontology" or ontology_models()]
-
-
-def figure_names():
-    return [*(["figure2"] if agreement_pairs() else []), *(["figure3"] if ontology_models() else [])]
-
-
-def figure_files():
-    return [RESULTS / "figures" / name / f"{name}.png" for name in figure_names()]
-
-
-def options(option, files):
-    return " ".join(f"{option} {file}" for file in files)
-
-
-def contrasts():
-    """WCED against MLM, MLM judged by CLS and by mean pool (its CLS has no loss of its own)."""
-    pairs = [("wced", "mlm"), ("wced_hce", "mlm_hce"), ("wced_hce", "wced"), ("wced_hce", "mlm")]
-    return [
-        f"{ours}/cls-{theirs}/{pooling}"
-        for ours, theirs in pairs
-        for pooling in ("cls", "mean")
-        if {ours, theirs} <= set(STUDY.trained_runs) and (theirs != "wced" or pooling == "cls")
-    ]
 
 
 rule run_settings:
     output:
         RESULTS / "pretrain" / "settings" / "{run}.json",
-    params:
-        settings=lambda w: as_json(STUDY.runs[w.run]),
-    localrule: True
     log:
         LOGS / "paper" / "settings-{run}.log",
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        settings=lambda w: as_json(STUDY.runs[w.run]),
     shell:
         "printf '%s\n' {params.settings:q} > {output} 2> {log}"
 
@@ -61,15 +22,17 @@ rule table1:
         published="config/published/table1.csv",
     output:
         report(table_file("table1"), category="tables", caption=f"{REPORTS}/table1.rst"),
-    params:
-        runs=[f"--run {run}={RESULTS / 'pretrain' / 'settings' / run}.json" for run in STUDY.trained_runs],
-        code=code("scfm.paper.tables.hyperparameters"),
     log:
         LOGS / "paper" / "table1.log",
     benchmark:
         RESULTS / "benchmark" / "paper" / "table1.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        runs=[f"--run {run}={RESULTS / 'pretrain' / 'settings' / run}.json" for run in STUDY.trained_runs],
+        code=code("scfm.paper.commands:table1"),
     shell:
-        "{SCFM} paper table 1 {params.runs} --published {input.published} --out {output} 2>&1 | tee {log}"
+        "python -m scfm paper table 1 {params.runs} --published {input.published} --out {output} 2>&1 | tee {log}"
 
 
 rule table2:
@@ -78,17 +41,19 @@ rule table2:
         families=[learnability_folder(run, seed) / "families.csv" for run, seed in trained()],
     output:
         report(table_file("table2"), category="tables", caption=f"{REPORTS}/table2.rst"),
-    params:
-        families=[
-            f"--families {run}/{seed}={learnability_folder(run, seed) / 'families.csv'}" for run, seed in trained()
-        ],
-        code=code("scfm.paper.tables.families"),
     log:
         LOGS / "paper" / "table2.log",
     benchmark:
         RESULTS / "benchmark" / "paper" / "table2.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        families=[
+            f"--families {run}/{seed}={learnability_folder(run, seed) / 'families.csv'}" for run, seed in trained()
+        ],
+        code=code("scfm.paper.commands:table2"),
     shell:
-        "{SCFM} paper table 2 --sizes {input.sizes} {params.families} --out {output} 2>&1 | tee {log}"
+        "python -m scfm paper table 2 --sizes {input.sizes} {params.families} --out {output} 2>&1 | tee {log}"
 
 
 rule table3:
@@ -96,15 +61,17 @@ rule table3:
         scored(),
     output:
         report(table_file("table3"), category="tables", caption=f"{REPORTS}/table3.rst"),
-    params:
-        genes=[f"--genes {run}/{seed}={learnability_folder(run, seed) / 'genes.parquet'}" for run, seed in trained()],
-        code=code("scfm.paper.tables.genes"),
     log:
         LOGS / "paper" / "table3.log",
     benchmark:
         RESULTS / "benchmark" / "paper" / "table3.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        genes=[f"--genes {run}/{seed}={learnability_folder(run, seed) / 'genes.parquet'}" for run, seed in trained()],
+        code=code("scfm.paper.commands:table3"),
     shell:
-        "{SCFM} paper table 3 {params.genes} --out {output} 2>&1 | tee {log}"
+        "python -m scfm paper table 3 {params.genes} --out {output} 2>&1 | tee {log}"
 
 
 rule table4:
@@ -112,16 +79,18 @@ rule table4:
         tidy_files(),
     output:
         report(table_file("table4"), category="tables", caption=f"{REPORTS}/table4.rst"),
-    params:
-        tidy=options("--tidy", tidy_files()),
-        contrasts=options("--contrast", contrasts()),
-        code=code("scfm.paper.tables.difference"),
     log:
         LOGS / "paper" / "table4.log",
     benchmark:
         RESULTS / "benchmark" / "paper" / "table4.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        tidy=options("--tidy", tidy_files()),
+        contrasts=options("--contrast", contrasts()),
+        code=code("scfm.paper.commands:table4"),
     shell:
-        "{SCFM} paper table 4 {params.tidy} {params.contrasts} --out {output} 2>&1 | tee {log}"
+        "python -m scfm paper table 4 {params.tidy} {params.contrasts} --out {output} 2>&1 | tee {log}"
 
 
 rule table14:
@@ -132,15 +101,17 @@ rule table14:
         cells=RESULTS / "corpus" / "selection" / "cells.parquet",
     output:
         report(table_file("table14"), category="tables", caption=f"{REPORTS}/table14.rst"),
-    params:
-        prepared=options("--prepared", prepared()),
-        code=code("scfm.paper.tables.datasets"),
     log:
         LOGS / "paper" / "table14.log",
     benchmark:
         RESULTS / "benchmark" / "paper" / "table14.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        prepared=options("--prepared", prepared()),
+        code=code("scfm.paper.commands:table14"),
     shell:
-        "{SCFM} paper table 14 --datasets {input.datasets} {params.prepared} --cells {input.cells}"
+        "python -m scfm paper table 14 --datasets {input.datasets} {params.prepared} --cells {input.cells}"
         " --published {input.published} --out {output} 2>&1 | tee {log}"
 
 
@@ -150,18 +121,20 @@ rule table_from_tidy:
         tidy_files(),
     output:
         report(RESULTS / "tables" / "{table}.csv", category="tables", caption=f"{REPORTS}/{{table}}.rst"),
-    wildcard_constraints:
-        table="|".join(FROM_TIDY),
-    params:
-        tidy=options("--tidy", tidy_files()),
-        name=lambda w: FROM_TIDY[w.table],
-        code=code("scfm.paper.tables.by_dataset", "scfm.paper.tables.controls"),
     log:
         LOGS / "paper" / "{table}.log",
     benchmark:
         RESULTS / "benchmark" / "paper" / "{table}.tsv"
+    wildcard_constraints:
+        table="|".join(FROM_TIDY),
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        tidy=options("--tidy", tidy_files()),
+        name=lambda w: FROM_TIDY[w.table],
+        code=lambda w: code(f"scfm.paper.commands:{w.table}"),
     shell:
-        "{SCFM} paper table {params.name} {params.tidy} --out {output} 2>&1 | tee {log}"
+        "python -m scfm paper table {params.name} {params.tidy} --out {output} 2>&1 | tee {log}"
 
 
 rule results:
@@ -170,14 +143,16 @@ rule results:
     output:
         results=RESULTS / "benchmarks" / "results.csv",
         summary=RESULTS / "benchmarks" / "summary.csv",
-    params:
-        code=code("scfm.paper.tidy"),
     log:
         LOGS / "paper" / "results.log",
     benchmark:
         RESULTS / "benchmark" / "paper" / "results.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        code=code("scfm.paper.commands:tidy"),
     shell:
-        "{SCFM} paper tidy {input} --out {output.results} --out-summary {output.summary} 2>&1 | tee {log}"
+        "python -m scfm paper tidy {input} --out {output.results} --out-summary {output.summary} 2>&1 | tee {log}"
 
 
 # Papermill writes to the log first: Snakemake deletes the outputs of a failed job, and the traceback with them.
@@ -192,20 +167,22 @@ rule figure2:
             RESULTS / "figures" / "figure2" / "figure2.png", category="figures", caption=f"{REPORTS}/figure2.rst"
         ),
         pdf=RESULTS / "figures" / "figure2" / "figure2.pdf",
-    params:
-        runs=(lambda pair: f"-p first {pair[0]} -p second {pair[1]}")((agreement_pairs() or [("none", "none")])[0]),
-        learnability=RESULTS / "learnability",
-        out=RESULTS / "figures" / "figure2",
-        dpi=STUDY.paper.dpi,
     log:
         notebook=LOGS / "paper" / "figure2.ipynb",
         text=LOGS / "paper" / "figure2.log",
     benchmark:
         RESULTS / "benchmark" / "paper" / "figure2.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        runs=(lambda pair: f"-p first {pair[0]} -p second {pair[1]}")((agreement_pairs() or [("none", "none")])[0]),
+        learnability=RESULTS / "learnability",
+        out=RESULTS / "figures" / "figure2",
+        dpi=STUDY.paper.dpi,
     shell:
         "papermill {input.notebook} {log.notebook} -k python3 --no-progress-bar {params.runs} -p dpi {params.dpi}"
         " -p learnability {params.learnability} -p out {params.out} > {log.text} 2>&1"
-        " && cp {log.notebook} {output.notebook} && echo 'paper figure2: {output.png}'"
+        " && cp {log.notebook} {output.notebook} && echo 'paper figure2: {output.png}' | tee -a {log.text}"
 
 
 rule figure3:
@@ -219,31 +196,41 @@ rule figure3:
             RESULTS / "figures" / "figure3" / "figure3.png", category="figures", caption=f"{REPORTS}/figure3.rst"
         ),
         pdf=RESULTS / "figures" / "figure3" / "figure3.pdf",
-    params:
-        types=lambda w, input: " ".join(input.types),
-        nodes=lambda w, input: " ".join(input.nodes),
-        out=RESULTS / "figures" / "figure3",
-        dpi=STUDY.paper.dpi,
     log:
         notebook=LOGS / "paper" / "figure3.ipynb",
         text=LOGS / "paper" / "figure3.log",
     benchmark:
         RESULTS / "benchmark" / "paper" / "figure3.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        types=lambda w, input: " ".join(input.types),
+        nodes=lambda w, input: " ".join(input.nodes),
+        out=RESULTS / "figures" / "figure3",
+        dpi=STUDY.paper.dpi,
     shell:
         "papermill {input.notebook} {log.notebook} -k python3 --no-progress-bar -p dpi {params.dpi}"
         " -p types {params.types:q} -p nodes {params.nodes:q} -p out {params.out} > {log.text} 2>&1"
-        " && cp {log.notebook} {output.notebook} && echo 'paper figure3: {output.png}'"
+        " && cp {log.notebook} {output.notebook} && echo 'paper figure3: {output.png}' | tee -a {log.text}"
 
 
 rule claims:
     input:
         claims="config/claims.yaml",
         tidy=tidy_files(),
-        learnability=[learnability_folder(run, seed) / file for run, seed in trained() for file in LEARNABILITY_FILES.values()],
+        learnability=[
+            learnability_folder(run, seed) / file for run, seed in trained() for file in LEARNABILITY_FILES.values()
+        ],
         agreement=RESULTS / "learnability" / "agreement.csv" if agreement_pairs() else [],
         check=RESULTS / "check.csv" if STUDY.file.check_run else [],
     output:
         report(RESULTS / "claims.csv", category="claims", caption=f"{REPORTS}/claims.rst"),
+    log:
+        LOGS / "paper" / "claims.log",
+    benchmark:
+        RESULTS / "benchmark" / "paper" / "claims.tsv"
+    conda:
+        "../../envs/analysis.yaml"
     params:
         settings=as_json(STUDY.paper.model_copy(update={"dpi": 150})),
         scale=STUDY.scale,
@@ -251,13 +238,9 @@ rule claims:
         learnability=[f"--learnability {run}/{seed}={learnability_folder(run, seed)}" for run, seed in trained()],
         agreement=lambda w, input: f"--agreement {input.agreement}" if agreement_pairs() else "",
         check=lambda w, input: f"--check {input.check}" if STUDY.file.check_run else "",
-        code=code("scfm.paper.claims", "scfm.paper.evidence"),
-    log:
-        LOGS / "paper" / "claims.log",
-    benchmark:
-        RESULTS / "benchmark" / "paper" / "claims.tsv"
+        code=code("scfm.paper.commands:claims"),
     shell:
-        "{SCFM} paper claims --claims {input.claims} --scale {params.scale} --settings {params.settings:q}"
+        "python -m scfm paper claims --claims {input.claims} --scale {params.scale} --settings {params.settings:q}"
         " {params.tidy} {params.learnability} {params.agreement} {params.check} --out {output} 2>&1 | tee {log}"
 
 
@@ -271,8 +254,15 @@ rule report:
         corpus=[CORPUS / "selection" / file for file in ("qc.csv", "split.csv", "sampling.csv")],
         resources=RESULTS / "resources" / "manifest.tsv" if fetched() else [],
         summary=RESULTS / "benchmarks" / "summary.csv",
+        captions=[f"workflow/report/{name}.rst" for name in caption_names()],
     output:
         RESULTS / "report.html",
+    log:
+        LOGS / "paper" / "report.log",
+    benchmark:
+        RESULTS / "benchmark" / "paper" / "report.tsv"
+    conda:
+        "../../envs/analysis.yaml"
     params:
         tables=[f"--table {path.stem}={path}" for path in table_files()],
         figures=[f"--figure {path.stem}={path.parent}" for path in figure_files()],
@@ -280,16 +270,13 @@ rule report:
         corpus=lambda w, input: options("--corpus", input.corpus),
         check=lambda w, input: f"--check {input.check}" if STUDY.file.check_run else "",
         resources=lambda w, input: f"--resources {input.resources}" if fetched() else "",
+        study=STUDY.name,
         settings=as_json(STUDY.file),
         scale=STUDY.scale,
         timings=RESULTS / "benchmark",
-        code=code("scfm.paper.report"),
-    log:
-        LOGS / "paper" / "report.log",
-    benchmark:
-        RESULTS / "benchmark" / "paper" / "report.tsv"
+        code=code("scfm.paper.commands:report"),
     shell:
-        "{SCFM} paper report --study {STUDY.name} --scale {params.scale} --claims {input.claims}"
+        "python -m scfm paper report --study {params.study} --scale {params.scale} --claims {input.claims}"
         " --captions workflow/report {params.tables} {params.figures} {params.corpus} {params.training}"
         " {params.check} {params.resources} --timings {params.timings} --settings {params.settings:q}"
         " --out {output} 2>&1 | tee {log}"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
-from scfm.corpus.settings import QC, ScanSettings
+from scfm.corpus.settings import CellQC, ScanSettings
 from scfm.corpus.source import Store, open_source
 from scfm.errors import ScfmError
 from scfm.files import whole, write_json
@@ -85,12 +85,12 @@ def cell_metrics(counts: csr_matrix, dataset_id: pd.Series, store: Store) -> pd.
     )
 
 
-def passes(cells: pd.DataFrame, qc: QC) -> np.ndarray:
+def passes(cells: pd.DataFrame, qc: CellQC) -> np.ndarray:
     """Bool [cells]: the cell meets every threshold."""
     return ~np.logical_or.reduce(list(failures(cells, qc).values()))
 
 
-def failures(cells: pd.DataFrame, qc: QC) -> dict[str, np.ndarray]:
+def failures(cells: pd.DataFrame, qc: CellQC) -> dict[str, np.ndarray]:
     """Reason to bool [cells], in the order in which reasons are counted."""
     return {
         "min_counts": (cells["n_counts"] < qc.min_counts).to_numpy(),

@@ -101,8 +101,8 @@ class Soma(Settings):
 Source = Annotated[Synthetic | Files | Census | Soma, Field(discriminator="kind")]
 
 
-class QC(Settings):
-    """Quality thresholds; every cell and gene dropped is counted in qc.csv."""
+class CellQC(Settings):
+    """Quality thresholds of cells; every cell dropped is counted in qc.csv."""
 
     min_counts: Annotated[int, Field(ge=0)] = 200
     """Least total count of a cell over the store's genes."""
@@ -110,6 +110,11 @@ class QC(Settings):
     """Least number of expressed genes of a cell."""
     max_mito_fraction: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Largest share of a cell's counts on MT- genes; cells of datasets that measure none of them pass."""
+
+
+class QC(CellQC):
+    """Quality thresholds of cells and genes; every gene dropped is counted in qc.csv too."""
+
     min_cells: Annotated[int, Field(ge=0)] = 10
     """Least number of cells that express a gene."""
     min_frequency: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -212,8 +217,8 @@ class ScanSettings(Settings):
 
     source: Source
     """Where cells come from."""
-    qc: QC
-    """Quality thresholds; those of cells decide over which cells the sums of genes run."""
+    qc: CellQC
+    """Thresholds of cells: over the cells that pass run the sums of genes."""
     block: Count
     """Cells read at once."""
 

@@ -5,36 +5,58 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, starts: Tensor, longest: int) -> Tensor:
-    """Softmax attention of each cell's tokens over that cell's tokens, and no others.
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    starts: Tensor,
+    longest: int,
+    query_starts: Tensor | None = None,
+    query_longest: int | None = None,
+) -> Tensor:
+    """Softmax attention of each cell's queries over that cell's tokens, and no others.
 
     Args:
-        query, key, value: [tokens, heads, width], the cells one after another.
+        query: [queries, heads, width]; key, value: [tokens, heads, width]; the cells one after another.
         starts: int32 [cells + 1], first token of each cell and the total (cumulative lengths).
         longest: length of the longest cell.
+        query_starts, query_longest: the same for the queries; left out where every token asks.
 
     Returns:
-        [tokens, heads, width]. On CUDA in half precision by the variable-length kernel, else by padding.
+        [queries, heads, width]. On CUDA in half precision by the variable-length kernel, else by padding.
     """
+    if query_starts is None:
+        query_starts, query_longest = starts, longest
     if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16):
         from torch.nn.attention.varlen import varlen_attn
 
-        return varlen_attn(query, key, value, starts, starts, longest, longest)
-    return _padded(query, key, value, starts, longest)
+        return varlen_attn(query, key, value, query_starts, starts, query_longest, longest)
+    padded, slots = _pad(query, query_starts, query_longest)
+    keys, _ = _pad(key, starts, longest)
+    values, _ = _pad(value, starts, longest)
+    out = F.scaled_dot_product_attention(padded, keys, values, attn_mask=_mask(starts, longest))
+    out = out.transpose(1, 2).flatten(0, 1)
+    return out if slots is None else out[slots]
 
 
-def _padded(query: Tensor, key: Tensor, value: Tensor, starts: Tensor, longest: int) -> Tensor:
+def _pad(x: Tensor, starts: Tensor, longest: int) -> tuple[Tensor, Tensor | None]:
+    """[cells, heads, longest, width], and the slot of each row in it (None where no row is padding)."""
     lengths = starts.diff()
     cells = len(lengths)
+    if len(x) == cells * longest:
+        return x.view(cells, longest, *x.shape[1:]).transpose(1, 2), None
+    slots = _real(lengths, longest).flatten().nonzero().squeeze(1)
+    full = x.new_zeros((cells * longest, *x.shape[1:])).index_copy(0, slots, x)
+    return full.view(cells, longest, *x.shape[1:]).transpose(1, 2), slots
+
+
+def _real(lengths: Tensor, longest: int) -> Tensor:
+    """Bool [cells, longest]: the place holds a token."""
+    return torch.arange(longest, device=lengths.device) < lengths[:, None]
+
+
+def _mask(starts: Tensor, longest: int) -> Tensor | None:
+    lengths = starts.diff()
     if bool((lengths == longest).all()):
-        q, k, v = (x.view(cells, longest, *x.shape[1:]).transpose(1, 2) for x in (query, key, value))
-        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(query.shape)
-    real = torch.arange(longest, device=query.device) < lengths[:, None]  # [cells, longest]
-    slots = real.flatten().nonzero().squeeze(1)
-
-    def pad(x: Tensor) -> Tensor:
-        full = x.new_zeros((cells * longest, *x.shape[1:])).index_copy(0, slots, x)
-        return full.view(cells, longest, *x.shape[1:]).transpose(1, 2)  # [cells, heads, longest, width]
-
-    out = F.scaled_dot_product_attention(pad(query), pad(key), pad(value), attn_mask=real[:, None, None, :])
-    return out.transpose(1, 2).flatten(0, 1)[slots]
+        return None
+    return _real(lengths, longest)[:, None, None, :]

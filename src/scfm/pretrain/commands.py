@@ -28,6 +28,7 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu or gpu")] = "auto",
     gpus: Annotated[int, typer.Option(help="GPUs to use where there are any")] = 1,
     need_gpu: Annotated[bool, typer.Option(help="stop where there is no GPU")] = False,
+    code: Annotated[str, typer.Option(help="digest of the code; a checkpoint of another digest is not resumed")] = "",
 ) -> None:
     """Train one run with one seed; resume from its last checkpoint."""
     import torch
@@ -40,8 +41,8 @@ def train(
     if device not in ("auto", "cpu", "gpu"):
         raise ScfmError(f"device: '{device}' is not known; choose auto, cpu or gpu")
     if there == 0 and (device == "gpu" or (need_gpu and device == "auto")):
-        raise ScfmError(f"run '{run}': a paper-scale run needs a GPU and none is visible; set device: cpu to force the CPU")
+        raise ScfmError(f"run '{run}': it needs a GPU and none is visible; set device: cpu to force the CPU")
     devices = 0 if device == "cpu" else min(gpus, there)
     if not devices and device == "auto":
         print(f"pretrain {run}/{seed}: no GPU visible, training on the CPU", flush=True)
-    print(train_run(resolved, f"{run}/{seed}", seed, shards, ontology, work, out, devices))
+    print(train_run(resolved, f"{run}/{seed}", seed, shards, ontology, work, out, devices, code))

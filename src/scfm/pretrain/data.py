@@ -34,7 +34,7 @@ def label_tree(cells: pd.DataFrame, ontology: Ontology) -> LabelTree:
     """
     labels = sorted(set(cells["cell_type_ontology_term_id"]) - {UNKNOWN})
     if not labels:
-        raise ScfmError("corpus cells.parquet: column 'cell_type_ontology_term_id' holds no label; an HCE run needs some")
+        raise ScfmError("corpus cells.parquet: 'cell_type_ontology_term_id' holds no label; an HCE run needs some")
     return LabelTree.prune(ontology, labels)
 
 

@@ -76,7 +76,8 @@ class Pretrain(lightning.LightningModule):
             self.manual_backward(combine(tasks, counts or {k: t.count for k, t in tasks.items()}) * self._ranks)
             self._note("train", tasks)
             self._count_targets(view)
-        self.clip_gradients(optimizer, self.training_settings.clip, "norm")
+        # Not Lightning's own clipping: it refuses fused optimizers under mixed precision.
+        torch.nn.utils.clip_grad_norm_(self.parameters(), self.training_settings.clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         self.lr_schedulers().step()
@@ -125,15 +126,15 @@ class Pretrain(lightning.LightningModule):
             self._errors.update(view, predicted)
 
     def on_validation_epoch_end(self) -> None:
-        targets = self.train_targets.clone()
         if self._ranks > 1:
             self._errors.reduce()
-            torch.distributed.all_reduce(targets)
         epoch = self.current_epoch + 1 if self.trainer.state.fn == "fit" else 0
-        table = self._errors.frame(self.genes, targets)
+        table = self._errors.frame(self.genes, self._over_ranks(self.train_targets))
         table.insert(0, "epoch", epoch)
         self.errors.append(table)
-        self.metrics.append({"epoch": epoch, "step": self.updates_done, **self._drain("train"), **self._drain("validate")})
+        self.metrics.append(
+            {"epoch": epoch, "step": self.updates_done, **self._drain("train"), **self._drain("validate")}
+        )
 
     @property
     def updates_done(self) -> int:
@@ -147,6 +148,13 @@ class Pretrain(lightning.LightningModule):
             total, count = self._sums[split].get(name, (0, 0))
             self._sums[split][name] = (total + task.total.detach().double(), count + task.count)
 
+    def _over_ranks(self, x: Tensor) -> Tensor:
+        """`x` summed over the ranks, in a tensor of its own."""
+        x = x.clone()
+        if self._ranks > 1:
+            torch.distributed.all_reduce(x)
+        return x
+
     def _drain(self, split: str) -> dict[str, float]:
         """Mean of each task since the last call.
 
@@ -155,9 +163,7 @@ class Pretrain(lightning.LightningModule):
         """
         means = {}
         for name, (total, count) in self._sums[split].items():
-            pair = torch.stack([total, count.double()])
-            if self._ranks > 1:
-                torch.distributed.all_reduce(pair)
+            pair = self._over_ranks(torch.stack([total, count.double()]))
             means[f"{split}_{name}"] = (pair[0] / pair[1]).item() if pair[1] else float("nan")
             if pair[1] and not torch.isfinite(pair[0]):
                 raise ScfmError(
@@ -167,19 +173,24 @@ class Pretrain(lightning.LightningModule):
         return means
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
+        # One file serves all ranks: it holds sums over the ranks, and the first rank alone takes them back.
         columns = [{name: column.tolist() for name, column in table.items()} for table in self.errors]
+        sums = self._sums["train"].items()
         checkpoint["history"] = {
             "metrics": self.metrics,
             "errors": columns,
             "seen": self.seen,
-            "train_targets": self.train_targets,
+            "train_sums": {name: self._over_ranks(torch.stack([x.double() for x in pair])) for name, pair in sums},
+            "train_targets": self._over_ranks(self.train_targets),
         }
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         history = checkpoint["history"]
         self.metrics, self.seen = history["metrics"], history["seen"]
         self.errors = [pd.DataFrame(columns) for columns in history["errors"]]
-        self.train_targets.copy_(history["train_targets"])
+        if self.global_rank == 0:
+            self._sums["train"] = {name: tuple(pair.cpu()) for name, pair in history["train_sums"].items()}
+            self.train_targets.copy_(history["train_targets"])
 
 
 def _counts(view) -> dict[str, Tensor]:

@@ -46,7 +46,8 @@ class Progress(lightning.Callback):
         steps = module.global_step - self.first
         eta = (self.left - self.start) / max(steps, 1) * (self.updates - module.global_step)
         return (
-            f"{self.name}: epoch {trainer.current_epoch + 1}/{trainer.max_epochs}, step {module.global_step:,}/{self.updates:,}, "
+            f"{self.name}: epoch {trainer.current_epoch + 1}/{trainer.max_epochs}, "
+            f"step {module.global_step:,}/{self.updates:,}, "
             f"{speed['cells_per_s']:,.0f} cells/s, {speed['tokens_per_s']:,.0f} tokens/s, "
             f"loader wait {speed['loader_wait']:.0%}, peak {speed['peak_memory_mb']:,.0f} MB, {eta / 60:.1f} min left"
         )

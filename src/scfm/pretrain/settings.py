@@ -29,7 +29,7 @@ class Training(Settings):
     """Updates at the end over which the rate falls linearly to 0; the paper has none."""
     clip: float = Field(0.5, gt=0)
     """Largest norm of the gradient."""
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
+    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
     """Arithmetic, in Lightning's words."""
     validate_every: int = Field(1, ge=1)
     """Epochs between validations; divides `epochs`, so that the last epoch is validated."""

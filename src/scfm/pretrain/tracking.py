@@ -4,8 +4,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from scfm.models.bmfm.view import View
 from scfm.models.bmfm.network import Reconstruction
+from scfm.models.bmfm.view import View
 
 BINS = 256
 REACH = 16.0
@@ -63,7 +63,11 @@ class GeneErrors:
         table = pd.DataFrame({"gene": genes, **sums})
         table = table.astype({"n": "int64", "n_nonzero": "int64"})
         table.insert(3, "zero_fraction", 1 - table["n_nonzero"] / table["n"])
-        for kind, name in (("gated", "rescaled_mae"), ("ungated", "rescaled_mae_ungated"), ("null", "rescaled_mae_null")):
+        for kind, name in (
+            ("gated", "rescaled_mae"),
+            ("ungated", "rescaled_mae_ungated"),
+            ("null", "rescaled_mae_null"),
+        ):
             table[name] = table[f"abs_error_{kind}"] / table["sum_y"].where(table["sum_y"] > 0)
         table["auc"], table["auc_error"] = auc.cpu().numpy(), bound.cpu().numpy()
         table["n_train_targets"] = n_train_targets.cpu().numpy()

@@ -10,6 +10,7 @@ import lightning
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
 from scfm.corpus import Shards
@@ -26,19 +27,28 @@ from scfm.settings import as_json
 
 
 def train(
-    run: Run, name: str, seed: int, shards_path: Path, ontology_path: Path | None, work: Path, out: Path, devices: int
+    run: Run,
+    name: str,
+    seed: int,
+    shards_path: Path,
+    ontology_path: Path | None,
+    work: Path,
+    out: Path,
+    devices: int,
+    code: str = "",
 ) -> str:
     """Train from the last checkpoint in `work`, if there is one of these settings, and write `out`.
 
     Args:
         devices: GPUs (then started by torchrun when above 1), or 0 for the CPU.
+        code: digest of the code, where a checkpoint of other code must not be resumed.
 
     Returns:
         A summary line.
 
     Raises:
-        ScfmError: no cells in a split, no label for an HCE run, too few cells for one update, a loss that is
-            not finite, another trainer at work, or fewer processes than devices.
+        ScfmError: no cells in a split, no ontology or no label for an HCE run, too few cells for one update, a loss
+            that is not finite, another trainer at work, or fewer processes than devices.
     """
     die_with_parent()
     world = int(os.environ.get("WORLD_SIZE", 1))
@@ -47,6 +57,8 @@ def train(
     rank = int(os.environ.get("RANK", 0))
     _quiet()
     shards = Shards.open(shards_path)
+    if run.model.heads and ontology_path is None:
+        raise ScfmError(f"{name}: a run with a label head needs the Cell Ontology; name its file with --ontology")
     tree = label_tree(shards.cells, Ontology.read(ontology_path)) if run.model.heads else None
     train_rows, validation_rows = (
         choose_rows(shards.cells, split, run.corpus_fraction, seed=0) for split in ("train", "validation")
@@ -55,9 +67,7 @@ def train(
     t = run.training
 
     def updates(epoch: int) -> Updates:
-        return Updates(
-            shards, train_rows, labels, t.batch_cells, t.accumulate, (seed, epoch), rank, world
-        )
+        return Updates(shards, train_rows, labels, t.batch_cells, t.accumulate, (seed, epoch), rank, world)
 
     total = t.epochs * len(updates(0)) if run.trained else 0
     if run.trained and not total:
@@ -66,7 +76,7 @@ def train(
             f"{t.batch_cells * t.accumulate * world}; lower training.batch_cells or accumulate"
         )
     module = _module(run, name, seed, shards, tree, train_rows, validation_rows, total)
-    digest = _digest(run, seed, shards_path)
+    digest = _digest(run, seed, shards_path, tree, code)
     with sole_trainer(work / f"rank{rank}"):
         trainer, progress = _trainer(run, name, work, digest, devices, total)
         validation = DataLoader(
@@ -99,7 +109,9 @@ class _EpochLoaders(lightning.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         prefetch = {"prefetch_factor": 4} if self.workers else {}
-        return DataLoader(self.updates(self.trainer.current_epoch), batch_size=None, num_workers=self.workers, **prefetch)
+        return DataLoader(
+            self.updates(self.trainer.current_epoch), batch_size=None, num_workers=self.workers, **prefetch
+        )
 
     def val_dataloader(self) -> DataLoader:
         return self.validation
@@ -110,9 +122,7 @@ def _module(run, name, seed, shards, tree: LabelTree | None, train_rows, validat
     network = Network(run.model, len(shards.genes), membership, seed)
     if run.model.objective.kind == "wced" and run.model.objective.marginal_init:
         _, zero_fraction, mean = marginals(shards, train_rows[:100_000])
-        network.decoder.start_at_marginals(
-            torch.from_numpy(zero_fraction).float(), torch.from_numpy(mean).float()
-        )
+        network.decoder.start_at_marginals(torch.from_numpy(zero_fraction).float(), torch.from_numpy(mean).float())
     _, _, mean_nonzero = marginals(shards, validation_rows)
     return Pretrain(
         network,
@@ -134,8 +144,9 @@ def _trainer(run: Run, name: str, work: Path, digest: str, devices: int, total: 
     trainer = lightning.Trainer(
         accelerator="gpu" if devices else "cpu",
         devices=max(devices, 1),
-        strategy="ddp" if devices > 1 else "auto",
-        precision=t.precision if devices else "32-true",
+        # Each rank counts its own training targets in a buffer; the others are constants.
+        strategy=DDPStrategy(broadcast_buffers=False) if devices > 1 else "auto",
+        precision=t.precision,
         max_epochs=t.epochs,
         check_val_every_n_epoch=t.validate_every,
         reload_dataloaders_every_n_epochs=1,
@@ -169,10 +180,11 @@ def _write(out, run, name, seed, shards, tree, module: Pretrain, speed, n_train:
     write_model(out, module.network, about, shards.genes, tree, metrics, errors)
 
 
-def _digest(run: Run, seed: int, shards_path: Path) -> str:
+def _digest(run: Run, seed: int, shards_path: Path, tree: LabelTree | None, code: str) -> str:
     """Names a checkpoint by everything that it depends on, so that a stale one is never resumed."""
-    manifest = (Path(shards_path) / "manifest.json").read_bytes()
-    return hashlib.sha256(as_json(run).encode() + str(seed).encode() + manifest).hexdigest()[:16]
+    manifest = (Path(shards_path) / "manifest.json").read_text()
+    parts = (as_json(run), str(seed), manifest, as_json(tree.to_json() if tree else {}), code)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def _quiet() -> None:

@@ -1,5 +1,6 @@
 """Where an external file comes from, and how its bytes are known to be right."""
 
+import hashlib
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlparse
 
@@ -57,6 +58,16 @@ class Resource(Settings):
         if mirrored and self.mirror:
             return PurePosixPath(self.mirror).name
         return PurePosixPath(self.member or urlparse(self.url or self.mirror).path).name
+
+    def version(self, mirrored: bool) -> str:
+        """Eight hexadecimal digits that change with whatever makes the fetched file another one.
+
+        Args:
+            mirrored: whether a mirror folder is configured.
+        """
+        upstream = (self.url, self.member, self.sha256, self.release)
+        copy = (self.mirror, self.mirror_sha256, self.mirror_release)
+        return hashlib.sha256(repr(copy if mirrored and self.mirror else upstream).encode()).hexdigest()[:8]
 
 
 class Record(Settings):

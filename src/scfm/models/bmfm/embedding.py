@@ -34,6 +34,12 @@ class TokenEmbedding(nn.Module):
         self.value = PeriodicValue(settings, width)
         self.special = nn.Embedding(2 + cls_tokens, width)  # zero, MASK, then each CLS
 
+    @torch.no_grad()
+    def start_cls_at_zero(self) -> None:
+        """Let each CLS start as the mean of its cell's tokens, without a constant that drowns them (ours)."""
+        self.gene.weight[self.genes :] = 0
+        self.special.weight[2:] = 0
+
     def forward(self, view: View) -> Tensor:
         """float [tokens, width]."""
         numeric = (view.kind == VALUE).nonzero().squeeze(1)

@@ -1,6 +1,5 @@
 """Hierarchical cross-entropy: softmax over the leaves of a label DAG, a node being the sum of its leaves."""
 
-import torch
 from torch import Tensor
 
 
@@ -21,8 +20,3 @@ def hce_sum(logits: Tensor, nodes: Tensor, membership: Tensor) -> tuple[Tensor, 
     own = logits.masked_fill(~(known | ~labelled[:, None]), float("-inf"))
     loss = logits.logsumexp(1) - own.logsumexp(1)
     return (loss * labelled).sum(), labelled.sum()
-
-
-def node_probabilities(logits: Tensor, membership: Tensor) -> Tensor:
-    """float [cells, nodes]: softmax mass of the leaves at or below each node."""
-    return torch.softmax(logits, dim=1) @ membership.to(logits.dtype).T

@@ -1,13 +1,13 @@
 """The network of one BMFM model, its losses as sums with counts, and its cell embeddings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scfm.models.bmfm.embedding import TokenEmbedding
-from scfm.models.bmfm.encoder import LlamaEncoder, initialise
+from scfm.models.bmfm.encoder import LlamaEncoder, Rows, initialise
 from scfm.models.bmfm.hce import hce_sum
 from scfm.models.bmfm.heads import LabelHead, Pooler, WholeCellDecoder, shallow
 from scfm.models.bmfm.settings import Bmfm
@@ -54,10 +54,28 @@ class Network(nn.Module):
         self.pooler = Pooler(width) if settings.heads and not wced else None
         self.register_buffer("membership", membership, persistent=False)
         initialise(self, settings.encoder, torch.Generator().manual_seed(seed))
+        self.embedding.start_cls_at_zero()
 
-    def encode(self, view: View) -> Tensor:
-        """float [tokens, hidden]."""
-        return self.encoder(self.embedding(view), view.starts, view.longest)
+    def encode(self, view: View, rows: Rows | None = None) -> Tensor:
+        """float [tokens, hidden], or [rows, hidden] of some tokens alone."""
+        return self.encoder(self.embedding(view), view.starts, view.longest, rows)
+
+    def encode_targets(self, view: View) -> tuple[Tensor, View]:
+        """Vectors of the tokens that the losses read, and the view with its positions among them.
+
+        The last block then works for these tokens only, which under WCED is one or two a cell.
+        """
+        read = torch.zeros(len(view.gene), dtype=torch.bool, device=view.gene.device)
+        read[view.cls] = True
+        if view.target_position is not None:
+            read[view.target_position] = True
+        position = read.nonzero().squeeze(1)
+        place = read.cumsum(0) - 1
+        counts = torch.bincount(view.cell[position], minlength=len(view.cls))
+        starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)]).to(torch.int32)
+        hidden = self.encode(view, Rows(position, starts, int(counts.max())))
+        targets = None if view.target_position is None else place[view.target_position]
+        return hidden, replace(view, cls=place[view.cls], target_position=targets)
 
     def reconstruct(self, hidden: Tensor, view: View) -> Reconstruction:
         """Predictions at the view's targets."""
@@ -76,7 +94,7 @@ class Network(nn.Module):
 
     def tasks(self, view: View, generator: torch.Generator | None = None) -> tuple[dict[str, Task], Reconstruction]:
         """Every objective of the batch, and the reconstruction for tracking."""
-        hidden = self.encode(view)
+        hidden, view = self.encode_targets(view)
         predicted = self.reconstruct(hidden, view)
         tasks = reconstruction_tasks(predicted, view, self.settings.objective)
         for head in self.settings.heads:

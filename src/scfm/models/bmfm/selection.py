@@ -78,9 +78,7 @@ def draw_zeros(
     return where[:, 0], gene[taken]
 
 
-def _interleave(
-    lengths: Tensor, settings: Input, generator: torch.Generator, mode: str
-) -> tuple[Tensor, Tensor]:
+def _interleave(lengths: Tensor, settings: Input, generator: torch.Generator, mode: str) -> tuple[Tensor, Tensor]:
     """Limit of nonzeros and room for zeros of each cell (int64 [cells]).
 
     Nine nonzeros then one zero until the nonzeros end, then zeros up to the limit: nonzeros take at most

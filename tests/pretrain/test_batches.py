@@ -1,0 +1,149 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from scfm.corpus import Shards
+from scfm.errors import ScfmError
+from scfm.ontology import LabelTree, Ontology
+from scfm.pretrain.data import Batches, Updates, choose_rows, label_codes, label_tree, marginals, read_cells
+
+
+@pytest.fixture
+def shards(toy_shards):
+    return Shards.open(toy_shards)
+
+
+@pytest.fixture
+def dense(shards):
+    gene, count, lengths = shards.read(np.arange(len(shards)))
+    table = np.zeros((len(shards), len(shards.genes)), np.int64)
+    table[np.repeat(np.arange(len(shards)), lengths), gene] = count
+    return table
+
+
+@pytest.fixture
+def codes(shards):
+    """A label that names the row, to see which cells a batch holds."""
+    return {"cell_type": np.arange(len(shards))}
+
+
+def rows_of(updates):
+    return [[cells.labels["cell_type"].tolist() for cells in update] for update in updates]
+
+
+def test_a_smaller_share_of_the_corpus_is_part_of_a_larger_one():
+    cells = pd.DataFrame({"split": ["train", "validation"] * 2000})
+    chosen = {f: choose_rows(cells, "train", f, seed=1) for f in (0.01, 0.1, 0.5, 1.0)}
+    assert set(chosen[0.01]) < set(chosen[0.1]) < set(chosen[0.5]) < set(chosen[1.0])
+    np.testing.assert_array_equal(chosen[1.0], np.arange(0, 4000, 2))
+    assert len(chosen[0.5]) / 2000 == pytest.approx(0.5, abs=5 * np.sqrt(0.25 / 2000))
+    assert all((np.diff(rows) > 0).all() for rows in chosen.values())
+    assert not set(choose_rows(cells, "validation", 1.0, seed=1)) & set(chosen[1.0])
+    assert set(choose_rows(cells, "train", 0.1, seed=2)) != set(chosen[0.1])
+
+
+def test_an_empty_split_is_an_error():
+    with pytest.raises(ScfmError, match="no cell in split 'validation'"):
+        choose_rows(pd.DataFrame({"split": ["train"] * 3}), "validation", 1.0, 0)
+
+
+def test_labels_become_nodes_of_the_tree(toy_obo):
+    ids = ["CL:0000003", "unknown", "CL:0000002", "CL:0000004"]
+    cells = pd.DataFrame({"cell_type_ontology_term_id": ids})
+    tree = label_tree(cells, Ontology.read(toy_obo))
+    nodes = label_codes(cells, tree)["cell_type"]
+    assert nodes.dtype == np.int64
+    assert [tree.nodes[i] if i >= 0 else "unknown" for i in nodes] == ids
+    assert label_codes(cells, None) == {}
+    with pytest.raises(ScfmError, match="holds no label"):
+        label_tree(cells.assign(cell_type_ontology_term_id="unknown"), Ontology.read(toy_obo))
+
+
+def test_a_batch_holds_the_cells_asked_for(shards, dense, codes):
+    rows = np.array([200, 3, 3, 150])
+    cells = read_cells(shards, rows, codes)
+    table = torch.zeros(4, dense.shape[1])
+    table[torch.repeat_interleave(torch.arange(4), cells.lengths), cells.gene] = cells.count
+    np.testing.assert_array_equal(table, dense[rows])
+    assert cells.labels["cell_type"].tolist() == rows.tolist()
+    np.testing.assert_array_equal(cells.dataset, shards.dataset_codes[rows])
+
+
+def test_updates_have_the_shape_asked_for_and_repeat_no_cell(shards, codes):
+    rows = shards.rows("train")
+    updates = Updates(shards, rows, codes, batch_cells=10, accumulate=3, seed=(0, 0))
+    held = rows_of(updates)
+    assert len(held) == len(updates) == len(rows) // 30
+    assert all(len(update) == 3 and all(len(batch) == 10 for batch in update) for update in held)
+    flat = np.concatenate([np.concatenate(update) for update in held])
+    assert len(set(flat)) == len(flat)
+    assert set(flat) <= set(rows)
+
+
+def test_updates_depend_on_seed_and_epoch_alone(shards, codes):
+    def order(*seed):
+        return rows_of(Updates(shards, shards.rows("train"), codes, 8, 2, seed))
+
+    assert order(0, 0) == order(0, 0)
+    assert order(0, 0) != order(0, 1)
+    assert order(0, 0) != order(1, 0)
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_ranks_share_out_the_global_updates(shards, codes, world):
+    rows = shards.rows("train")
+    ranks = [rows_of(Updates(shards, rows, codes, 8, 2, (5, 1), rank, world)) for rank in range(world)]
+    together = rows_of(Updates(shards, rows, codes, 8, 2 * world, (5, 1)))
+    assert [len(held) for held in ranks] == [len(rows) // (16 * world)] * world
+    for step, whole in enumerate(together):
+        # The same cells as one process takes at once.
+        assert [batch for held in ranks for batch in held[step]] == whole
+    flat = np.concatenate([np.ravel(held) for held in ranks])
+    assert len(set(flat.tolist())) == flat.size
+
+
+def test_worker_processes_change_nothing(shards, codes):
+    updates = Updates(shards, shards.rows("train"), codes, 8, 2, (0, 0))
+    loader = DataLoader(updates, batch_size=None, num_workers=2)
+    assert rows_of(loader) == rows_of(updates)
+
+
+def test_too_few_cells_for_an_update_give_none(shards):
+    assert list(Updates(shards, shards.rows("train")[:15], {}, 8, 2, (0, 0))) == []
+
+
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_validation_passes_over_every_cell_once(shards, codes, world):
+    rows = shards.rows("validation")
+    ranks = [Batches(shards, rows, codes, 13, rank, world) for rank in range(world)]
+    assert [len(list(batches)) for batches in ranks] == [len(batches) for batches in ranks]
+    held = [cells.labels["cell_type"].tolist() for batches in ranks for cells in batches]
+    assert sorted(row for batch in held for row in batch) == rows.tolist()
+    assert held[0] == rows[:13].tolist()
+
+
+@pytest.mark.parametrize("block", [1, 50, 4096])
+def test_marginals_against_a_dense_table(shards, dense, block):
+    rows = shards.rows("train")[::2]
+    n, zero_fraction, mean = marginals(shards, rows, block)
+    y = pd.DataFrame(np.log1p(1e4 * dense[rows] / dense[rows].sum(1, keepdims=True)))
+    y = y.where(shards.measured[shards.dataset_codes[rows]])
+    np.testing.assert_array_equal(n, y.notna().sum())
+    np.testing.assert_allclose(zero_fraction, (y == 0).sum() / y.notna().sum(), rtol=1e-12)
+    np.testing.assert_allclose(mean, y.where(y > 0).mean().fillna(0), rtol=1e-12)
+    assert n[37] < n[0]
+    assert (zero_fraction[39], mean[39]) == (1, 0)
+
+
+def test_marginals_of_a_gene_that_no_dataset_measured(shards):
+    only = shards.rows("train")[shards.dataset_codes[shards.rows("train")] == 1]
+    n, zero_fraction, mean = marginals(shards, only)
+    assert (n[37], zero_fraction[37], mean[37]) == (0, 1, 0)
+
+
+def test_the_tree_of_labels_is_that_of_both_splits(shards, toy_obo):
+    tree = label_tree(shards.cells, Ontology.read(toy_obo))
+    assert isinstance(tree, LabelTree)
+    assert tree.leaves == ["CL:0000003", "CL:0000004"]

@@ -1,0 +1,87 @@
+"""Two training processes do what one does with the same cells in an update."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from scfm.pretrain.train import train
+from scfm.settings import as_json
+
+# The command trains several processes on GPUs only; here the same code runs them on the CPU.
+PROCESS = """
+import functools, sys
+from pathlib import Path
+import lightning
+from scfm.pretrain import train as module
+from scfm.pretrain.module import Pretrain
+from scfm.pretrain.settings import Run
+from scfm.settings import parse
+
+trainer = lightning.Trainer
+lightning.Trainer = lambda accelerator, **keys: trainer(accelerator="cpu", **keys)
+settings, shards, ontology, folder, stop = sys.argv[1:]
+original = Pretrain.training_step
+
+def step(self, update, index):
+    if self.global_step == int(stop):
+        raise KeyboardInterrupt
+    return original(self, update, index)
+
+Pretrain.training_step = step
+folder = Path(folder)
+module.train(parse(Run, settings, "test"), "toy/0", 0, Path(shards), Path(ontology), folder / "work", folder / "two", 2)
+"""
+
+
+def launch(folder, *words):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = os.environ | {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    shared |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TORCHELASTIC_RUN_ID": "test"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROCESS, *map(str, words)],
+            env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank), "GROUP_RANK": "0"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        errors = [process.communicate(timeout=120)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [process.returncode for process in processes], errors
+
+
+@pytest.mark.slow
+def test_two_processes_interrupted_and_resumed_equal_one(toy_run, toy_shards, toy_obo, tmp_path):
+    keys = {"heads": True, "head_dropout": 0.0, "epochs": 3, "validate_every": 3, "warmup_steps": 20}
+    one = toy_run(**keys, batch_cells=16, accumulate=2)
+    two = toy_run(**keys, batch_cells=8, accumulate=2)
+    train(one, "toy/0", 0, toy_shards, toy_obo, tmp_path / "work-one", tmp_path / "one", 0)
+    words = (as_json(two), toy_shards, toy_obo, tmp_path)
+    codes, errors = launch(tmp_path, *words, 15)
+    assert all(codes), errors
+    assert len(list((tmp_path / "work").glob("*.ckpt"))) == 1
+    codes, errors = launch(tmp_path, *words, -1)
+    assert codes == [0, 0], errors
+    whole, shared = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    for name, tensor in whole.items():
+        torch.testing.assert_close(shared[name], tensor, atol=1e-3, rtol=1e-2, msg=name)
+    single, double = (pd.read_csv(tmp_path / name / "metrics.csv") for name in ("one", "two"))
+    losses = [column for column in single if column.startswith(("train_", "validate_"))]
+    np.testing.assert_allclose(double[losses], single[losses], rtol=1e-3)
+    single, double = (pd.read_parquet(tmp_path / name / "gene_errors.parquet") for name in ("one", "two"))
+    exact = ["n", "n_nonzero", "n_train_targets"]
+    pd.testing.assert_frame_equal(double[exact], single[exact])
+    np.testing.assert_allclose(double["rescaled_mae"], single["rescaled_mae"], rtol=0.02)

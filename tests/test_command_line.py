@@ -1,0 +1,142 @@
+import subprocess
+import sys
+
+import anndata
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from scfm import cli
+from scfm.settings import as_json
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Function that calls the command line as a process would: exit code, output and error."""
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["scfm", *map(str, words)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def source(toy_adata, tmp_path):
+    toy_adata.write_h5ad(tmp_path / "in.h5ad")
+    return tmp_path / "in.h5ad"
+
+
+def is_a_sentence(result, *words):
+    code, out, err = result
+    assert code == 1
+    assert out == ""
+    assert err.startswith("scfm: error: ")
+    assert err.count("\n") == 1
+    assert all(word in err for word in words), err
+
+
+def test_embed(run, source, toy_model, tmp_path):
+    out = tmp_path / "out.h5ad"
+    code, line, _ = run("embed", source, out, "--model", toy_model, "--pooling", "mean", "--key-added", "X_m")
+    assert (code, line.count("\n")) == (0, 1)
+    assert "40 cells" in line
+    assert "40 of 40 genes" in line
+    written = anndata.read_h5ad(out)
+    assert written.obsm["X_m"].shape == (40, 16)
+    assert np.isfinite(written.obsm["X_m"]).all()
+
+
+def test_annotate(run, source, toy_model, tmp_path):
+    out = tmp_path / "out.h5ad"
+    code, line, _ = run("annotate", source, out, "--model", toy_model, "--decode", "greedy")
+    assert (code, line.count("\n")) == (0, 1)
+    obs = anndata.read_h5ad(out).obs
+    counts = obs["scfm_name"].value_counts()
+    assert f"{counts['alpha']:,} alpha" in line
+    assert (obs["scfm_name"].astype(str) == obs["type"].astype(str)).mean() > 0.95
+
+
+def test_bad_input_is_one_sentence_and_exit_code_1(run, source, toy_model, toy_plain_model, tmp_path):
+    out = tmp_path / "out.h5ad"
+    is_a_sentence(run("embed", tmp_path / "no.h5ad", out, "--model", toy_model), "no.h5ad", "not found")
+    is_a_sentence(run("embed", source, out, "--model", tmp_path / "no"), "no/model.safetensors", "not found")
+    is_a_sentence(run("embed", source, out, "--model", toy_model, "--pooling", "x"), "pooling: 'x'")
+    is_a_sentence(run("embed", source, out, "--model", toy_model, "--values", "x"), "values: 'x'")
+    is_a_sentence(run("annotate", source, out, "--model", toy_plain_model), "no label head")
+    text = tmp_path / "text.h5ad"
+    text.write_text("gene\tcell\n")
+    is_a_sentence(run("embed", text, out, "--model", toy_model), "text.h5ad", "not a readable h5ad")
+    assert not out.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.h5ad", "text.h5ad"]
+
+
+def test_an_hdf5_file_of_something_else_is_a_sentence(run, toy_model, tmp_path):
+    import h5py
+
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["matrix"] = np.eye(3)
+    is_a_sentence(run("embed", tmp_path / "other.h5", tmp_path / "o.h5ad", "--model", toy_model), "other.h5")
+
+
+def test_a_folder_as_output_is_left_alone(run, source, toy_model, tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.txt").touch()
+    is_a_sentence(run("embed", source, tmp_path / "home", "--model", toy_model), "home: is a folder")
+    assert (tmp_path / "home" / "thesis.txt").exists()
+
+
+def test_help_lists_verbs_and_stages():
+    result = CliRunner().invoke(cli.app, ["--help"])
+    assert result.exit_code == 0
+    for word in ("embed", "annotate", *cli.STAGES):
+        assert word in result.output
+    for stage in cli.STAGES:
+        assert CliRunner().invoke(cli.app, [stage, "--help"]).exit_code == 0
+
+
+def test_help_of_the_program_imports_no_heavy_library():
+    script = (
+        "import sys; sys.argv = ['scfm', '--help']\n"
+        "from scfm.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print(sorted({'torch', 'anndata', 'scanpy', 'sklearn', 'lightning', 'tiledbsoma'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_unknown_commands_end_with_usage(run):
+    code, _, err = run("embedd")
+    assert code == 2
+    assert "embedd" in err
+
+
+def test_train(run, toy_run, toy_shards, toy_obo, tmp_path):
+    settings = toy_run(heads=True, epochs=1)
+    where = ("--shards", toy_shards, "--work", tmp_path / "work", "--out", tmp_path / "model", "--device", "cpu")
+    words = ("pretrain", "train", "--run", "toy", "--seed", 4, *where)
+    code, out, _ = run(*words, "--settings", as_json(settings), "--ontology", toy_obo)
+    assert code == 0
+    assert "pretrain toy/4: 6 updates on 192 cells" in out.splitlines()[-1]
+    assert (tmp_path / "model" / "model.safetensors").is_file()
+    is_a_sentence(run(*words, "--settings", as_json(settings)), "toy/4", "--ontology")
+    is_a_sentence(run(*words, "--settings", "{}"), "--settings: key")
+    is_a_sentence(run(*words[:-1], "tpu", "--settings", as_json(settings)), "device: 'tpu'")
+
+
+def test_a_run_that_needs_a_gpu_says_so(run, toy_run, toy_shards, tmp_path, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    where = ("--shards", toy_shards, "--work", tmp_path / "work", "--out", tmp_path / "model")
+    words = ("pretrain", "train", "--settings", as_json(toy_run()), "--run", "toy", "--seed", 0, *where)
+    is_a_sentence(run(*words, "--need-gpu"), "needs a GPU", "device: cpu")
+    is_a_sentence(run(*words, "--device", "gpu"), "needs a GPU")
+    assert not (tmp_path / "work").exists()

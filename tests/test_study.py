@@ -1,0 +1,150 @@
+"""The settings of a study as a whole: what is checked before anything runs."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scfm.errors import ScfmError
+from scfm.settings import read_yaml
+from scfm.study import Study
+
+CONFIG = Path(__file__).parents[1] / "config"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A copy of the folder config."""
+    return Path(shutil.copytree(CONFIG, tmp_path / "config"))
+
+
+@pytest.fixture
+def make(folder):
+    """Function that changes the study file `tiny`, or the shared settings, and resolves it."""
+
+    def run(change=lambda study: None, **shared):
+        path = folder / "studies" / "tiny.yaml"
+        study = read_yaml(path)
+        change(study)
+        path.write_text(yaml.safe_dump(study))
+        return Study(read_yaml(folder / "config.yaml") | {"study": "tiny"} | shared, folder)
+
+    return run
+
+
+def refuse(call, *words):
+    with pytest.raises(ScfmError) as error:
+        call()
+    text = str(error.value)
+    assert "\n" not in text
+    assert all(word in text for word in words), text
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (CONFIG / "studies").glob("*.yaml")))
+def test_every_study_of_the_repository_resolves(name):
+    study = Study(read_yaml(CONFIG / "config.yaml") | {"study": name}, CONFIG)
+    assert study.name == name
+    assert set(study.trained_runs) <= set(study.runs)
+    for dataset in study.named("benchmark"):
+        assert study.preparation(dataset).dataset.name == dataset
+    assert study.annotation
+
+
+def test_a_study_lays_its_keys_over_run_files_and_shared_settings(make, folder):
+    def change(study):
+        study["pretrain"]["training"]["learning_rate"] = 0.5
+        study["runs"] = {"mlm": {"seeds": [3, 4], "override": {"training": {"learning_rate": 0.25}}}, "random": {}}
+        study["learnability"] = {"min_nonzero": 7}
+        study["check_run"] = None
+
+    study = make(change)
+    assert study.runs["mlm"].training.learning_rate == 0.25
+    assert study.runs["random"].training.learning_rate == 0.5
+    assert study.runs["mlm"].model.encoder.hidden == 16  # from `pretrain` of the study
+    assert study.runs["mlm"].model.input.zeros.strategy == "interleave"  # from the run file
+    assert study.seeds == {"mlm": (3, 4), "random": (0,)}
+    assert study.trained_runs == ["mlm"]
+    shared = read_yaml(folder / "config.yaml")["learnability"]
+    assert study.learnability.min_nonzero == 7
+    assert study.learnability.ratio == shared["ratio"]
+
+
+def test_unknown_study(make):
+    refuse(lambda: make(study="nothing"), "'nothing' does not exist", "demo", "tiny")
+
+
+def test_unknown_keys(make):
+    refuse(lambda: make(lambda study: study.update(seeds=[1])), "tiny.yaml", "unknown key 'seeds'")
+    refuse(lambda: make(devise="cpu"), "unknown key 'devise'", "did you mean 'device'")
+
+
+def test_unknown_key_below_an_override(make):
+    def change(study):
+        study["pretrain"]["training"]["epoch"] = 1
+
+    refuse(lambda: make(change), "mlm.yaml in study 'tiny'", "'training.epoch'", "did you mean 'epochs'")
+
+
+def test_unknown_run(make):
+    refuse(lambda: make(lambda study: study["runs"].update(mlmm={})), "run 'mlmm' does not exist", "wced_hce")
+
+
+def test_unknown_check_run(make):
+    refuse(lambda: make(lambda study: study.update(check_run="wced")), "check_run 'wced' is not among the runs")
+
+
+def test_a_study_needs_a_run(make):
+    refuse(lambda: make(lambda study: study.update(runs={})), "tiny.yaml", "key 'runs'")
+
+
+def test_dataset_that_is_not_in_the_sheet(make):
+    def change(study):
+        study["datasets"]["Somebody 2020"] = {"nothing": {"role": "benchmark"}}
+
+    refuse(lambda: make(change), "dataset 'nothing' is not in", "datasets.tsv")
+
+
+def test_dataset_without_resource(make, folder):
+    sheet = (folder / "datasets.tsv").read_text().splitlines()
+    row = next(line for line in sheet if line.startswith("pbmc_zheng_facs\t")).split("\t")
+    row[sheet[0].split("\t").index("resource")] = "gone"
+    (folder / "datasets.tsv").write_text(
+        sheet[0] + "\n" + "\n".join([*sheet[1:], "\t".join(["lost", *row[1:]])]) + "\n"
+    )
+    refuse(lambda: make(lambda s: s["datasets"].update(X={"lost": {"role": "benchmark"}})), "'lost' has no file")
+
+
+def both_sides(study, contaminated=None):
+    names = ["pbmc_zheng_facs", "zheng68k_mini"]
+    study["corpus"]["source"] = {"kind": "files", "datasets": names[:1]}
+    use = {"role": "benchmark"} | ({} if contaminated is None else {"contaminated": contaminated})
+    study["datasets"] = {"Zheng 2017": {names[0]: {"role": "pretrain"}, names[1]: use}}
+
+
+def test_one_original_study_on_both_sides_needs_a_word_on_contamination(make):
+    refuse(lambda: make(both_sides), "study 'Zheng 2017' stands on both sides", "zheng68k_mini")
+    study = make(lambda s: both_sides(s, True))
+    assert study.named("pretrain") == ["pbmc_zheng_facs"]
+    assert study.use("zheng68k_mini").contaminated is True
+    partly = {"column": "donor", "values": ["donor A"], "reason": "the donor was trained on"}
+    assert make(lambda s: both_sides(s, partly)).preparation("zheng68k_mini").contaminated.values == ("donor A",)
+
+
+def test_trained_datasets_stand_in_both_places(make):
+    def change(study):
+        both_sides(study, True)
+        study["corpus"]["source"]["datasets"].append("kang_ifnb")
+
+    refuse(lambda: make(change), "'kang_ifnb' must both have the role 'pretrain'")
+
+
+def test_last_epoch_must_be_validated(make):
+    def change(study):
+        study["pretrain"]["training"] |= {"epochs": 5, "validate_every": 2}
+
+    refuse(lambda: make(change), "key 'training'", "validate_every (2) must divide epochs (5)")
+
+
+def test_heads_must_divide_the_width(make):
+    refuse(lambda: make(lambda s: s["pretrain"]["model"]["encoder"].update(heads=3)), "multiple of heads (3)")

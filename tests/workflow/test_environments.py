@@ -1,0 +1,90 @@
+"""Environments of the rules: pinned as everything else, and sufficient for the code that runs in them."""
+
+import re
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import grimp
+import pytest
+import yaml
+
+from scfm.code import modules_of
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENTS = {path.stem: path for path in (ROOT / "envs").glob("*.yaml")}
+GRAPH = grimp.build_graph("scfm", include_external_packages=True, cache_dir=None)
+# Import names that differ from the name of the package.
+PACKAGES = {"yaml": "pyyaml", "sklearn": "scikit-learn"}
+# Needed without an import: by pandas, by scanpy, by papermill.
+INDIRECT = {"pyarrow", "igraph", "ipykernel"}
+RULES = {
+    match[1]: match[2]
+    for path in (ROOT / "workflow/rules").glob("*.smk")
+    for match in re.finditer(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", path.read_text(), re.M | re.S)
+}
+
+
+@cache
+def pins(name):
+    """Package to version of one environment."""
+    content = yaml.safe_load(ENVIRONMENTS[name].read_text())
+    pip = next(entry["pip"] for entry in content["dependencies"] if isinstance(entry, dict))
+    return dict(line.split("==") for line in pip)
+
+
+def code_of(text):
+    """What a rule's `code` names; one table stands for the tables of one rule."""
+    return tuple(name.replace("{w.table}", "controls") for name in re.findall(r'"(scfm\.[\w.:{}]+)"', text))
+
+
+@cache
+def imports(names):
+    """Packages that the code called `names` and the command line import, directly or through other modules of scfm."""
+    modules = modules_of(*names) if names else ()
+    found = {"typer"}.union(*(GRAPH.find_modules_directly_imported_by(module) for module in modules))
+    third = {name for name in found if name.split(".")[0] not in (*sys.stdlib_module_names, "scfm")}
+    return {PACKAGES.get(name, name) for name in third}
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_pins_are_those_of_the_constraints(name):
+    constraints = dict(
+        line.split("==") for line in (ROOT / "constraints.txt").read_text().lower().splitlines() if "==" in line
+    )
+    for package, version in pins(name).items():
+        assert version == constraints[package].split("+")[0], package
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_packages_are_declared_by_the_project(name):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    declared = {re.match(r"[\w-]+", line)[0] for line in project}
+    assert set(pins(name)) - {"pyarrow", "h5py", "urllib3"} <= declared
+
+
+def test_every_rule_names_an_environment():
+    assert RULES
+    for rule, text in RULES.items():
+        named = re.findall(r'"\.\./\.\./envs/(\w+)\.yaml"', text)
+        assert len(named) == 1, rule
+        assert named[0] in ENVIRONMENTS, rule
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_environment_holds_what_the_rule_imports(rule):
+    text = RULES[rule]
+    assert ("python -m scfm" in text) == bool(code_of(text))
+    environment = pins(re.search(r"envs/(\w+)\.yaml", text)[1])
+    assert imports(code_of(text)) <= set(environment)
+    for program, package in {"papermill ": "papermill", "torchrun ": "torch"}.items():
+        assert program not in text or package in environment
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_environment_holds_nothing_else(name):
+    texts = [text for text in RULES.values() if f"envs/{name}.yaml" in text]
+    used = set().union(*(imports(code_of(text)) for text in texts))
+    programs = {"papermill", "matplotlib"} if any("papermill" in text for text in texts) else set()
+    assert set(pins(name)) - used - programs - INDIRECT == set()

@@ -1,0 +1,115 @@
+"""`snakemake --profile slurm all`: the paper study as a dry-run, without network."""
+
+import re
+
+import pytest
+
+LOCAL = {"run_settings", "manifest"}
+GPU = {"train", "embed", "ontology"}
+NO_NETWORK = """
+import socket
+
+def refuse(*arguments, **options):
+    with open({record!r}, "a") as file:
+        print(arguments, file=file)
+    raise OSError("no network here")
+
+for name in ("connect", "connect_ex"):
+    setattr(socket.socket, name, refuse)
+for name in ("getaddrinfo", "gethostbyname", "create_connection"):
+    setattr(socket, name, refuse)
+"""
+
+
+@pytest.fixture
+def offline(tmp_path):
+    """Environment in which Python reaches no network, and the file that records attempts."""
+    record = tmp_path / "attempts.txt"
+    (tmp_path / "offline").mkdir()
+    (tmp_path / "offline" / "sitecustomize.py").write_text(NO_NETWORK.format(record=str(record)))
+    return {"PYTHONPATH": str(tmp_path / "offline")}, record
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory):
+    """Jobs of the paper study as Slurm would get them."""
+    from clone import clone
+
+    return clone(tmp_path_factory.mktemp("paper") / "clone").jobs("--profile", "slurm", "all")
+
+
+def test_dry_run_needs_no_network(fresh, offline):
+    variables, record = offline
+    done = fresh.run("--profile", "slurm", "all", "-n", **variables)
+    assert done.returncode == 0, done.stdout
+    assert not record.exists(), record.read_text()
+    assert re.search(r"^total +[1-9]\d\d", done.stdout, re.M)
+    assert list((fresh.folder / "results").iterdir()) == [fresh.folder / "results" / "README.md"]
+
+
+def test_network_is_really_refused(offline, tmp_path):
+    # Else the test above could not fail.
+    import os
+    import subprocess
+    import sys
+
+    variables, record = offline
+    code = "import socket; socket.create_connection(('localhost', 9))"
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | variables, capture_output=True, text=True)
+    assert "no network here" in done.stderr
+    assert record.exists()
+
+
+def test_it_is_the_paper_study(jobs):
+    assert {path.split("/")[1] for job in jobs for path in job.output} == {"paper"}
+    assert {"train mlm/0", "train wced/0", "train mlm_hce/0", "train wced_hce/0"} <= {job.name for job in jobs}
+
+
+def test_every_job_has_log_and_benchmark(jobs):
+    for job in jobs:
+        assert job.log, job.name
+        assert job.benchmark or job.rule == "run_settings", job.name
+
+
+def test_every_job_asks_for_memory_and_time(jobs):
+    for job in jobs:
+        assert int(job.resources["mem_mb"]) >= 500, job.name
+        assert 1 <= int(job.resources["runtime"]) <= 2880, job.name
+
+
+def test_jobs_with_a_model_ask_for_gpus(jobs):
+    gpus = {job.name: int(job.resources.get("gpu", 0)) for job in jobs}
+    for job in jobs:
+        wanted = job.rule in GPU and job.wildcards.get("model") != "pca"
+        assert (gpus[job.name] > 0) == wanted, job.name
+    assert gpus["train wced/0"] == 4
+    assert all(gpus[job.name] <= 1 for job in jobs if job.rule != "train")
+
+
+def test_gpu_jobs_take_only_generated_or_static_inputs(jobs):
+    made = {path for job in jobs for path in job.output}
+    for job in jobs:
+        if job.rule in GPU:
+            assert set(job.input) <= made, job.name
+
+
+def test_training_stays_on_one_node(jobs):
+    assert {job.resources.get("nodes") for job in jobs if job.rule == "train"} == {"1"}
+
+
+@pytest.mark.parametrize("name", ["account", "partition"])
+def test_account_and_partition_only_if_the_environment_names_them(fresh, jobs, name):
+    assert not any(f"slurm_{name}" in job.resources for job in jobs)
+    given = fresh.jobs("--profile", "slurm", "all", **{f"SLURM_{name.upper()}": "lab7"})
+    assert {job.resources[f"slurm_{name}"] for job in given} == {"lab7"}
+
+
+def test_partition_file_is_used_if_there_is_one(fresh):
+    (fresh.folder / "slurm" / "partitions.yaml").write_text("partitions:\n  long:\n    max_runtime: 3000\n")
+    done = fresh.run("--profile", "slurm", "all", "-n")
+    assert done.returncode == 0, done.stdout
+
+
+def test_command_line_replaces_the_study(fresh):
+    names = fresh.names("--profile", "slurm", "all", "--config", "study=tiny")
+    assert "synthesize" in names

@@ -1,0 +1,179 @@
+# Where each stage's files lie and which of them this study has: functions for the rules' inputs and options.
+from scfm.corpus.settings import BuildSettings
+from scfm.corpus.synthetic import corpus_names, dataset_row
+from scfm.datasets import package_path
+
+CORPUS = RESULTS / "corpus"
+BENCHMARKS = RESULTS / "benchmarks"
+SYNTHETIC_CELLS = corpus_names(STUDY.corpus.source) if STUDY.synthetic else []
+ANNOTATION_FILES = [
+    "hgnc",
+    "gene_ontology",
+    "go_annotation",
+    "tfclass",
+    "protein_atlas",
+    "housekeeping",
+]
+# Written by the synthetic census in the providers' formats.
+SYNTHETIC_ANNOTATION = {
+    "hgnc": "hgnc.tsv",
+    "gene_ontology": "gene_ontology.obo",
+    "go_annotation": "go_annotation.gaf",
+    "tfclass": "tfclass.csv",
+    "protein_atlas": "protein_atlas.tsv",
+    "housekeeping": "housekeeping.txt",
+    "cell_ontology": "cell_ontology.obo",
+}
+LEARNABILITY_FILES = {
+    "genes": "genes.parquet",
+    "families": "families.csv",
+    "programs": "programs.csv",
+    "crosstab": "crosstab.csv",
+    "dynamics": "dynamics.csv",
+    "sensitivity": "sensitivity.csv",
+    "summary": "summary.json",
+}
+# Tables made from tidy results alone, with their commands.
+FROM_TIDY = {
+    "table5": "5",
+    "table6": "6",
+    "table7": "7",
+    "macro_f1": "macro-f1",
+    "ontology": "ontology",
+    "controls": "controls",
+}
+
+
+# Resources.
+def resource(name):
+    """Path of an external file, or of its stand-in made by the synthetic census.
+
+    An external file is static, so that fetching it again reruns nothing; another release of it has another path.
+    """
+    if STUDY.synthetic and name in SYNTHETIC_ANNOTATION:
+        return CORPUS / "synthetic" / "annotation" / SYNTHETIC_ANNOTATION[name]
+    entry, mirrored = STUDY.resources[name], STUDY.shared.mirror is not None
+    return ancient(RESULTS / "resources" / name / entry.version(mirrored) / entry.filename(mirrored))
+
+
+def deposit(name):
+    """Path of a dataset's h5ad: fetched, from an installed package, or made by the synthetic census."""
+    row = STUDY.sheet[name]
+    if row.resource.startswith("package:"):
+        return ancient(package_path(row))
+    if row.resource.startswith("synthetic:"):
+        return CORPUS / "synthetic" / row.resource.removeprefix("synthetic:")
+    return resource(row.resource)
+
+
+def fetched():
+    """Names of the external files that the study needs."""
+    datasets = [STUDY.sheet[name].resource for name in [*STUDY.named("pretrain"), *STUDY.named("benchmark")]]
+    files = [name for name in [*ANNOTATION_FILES, "cell_ontology", *datasets] if name in STUDY.resources]
+    return [name for name in files if not (STUDY.synthetic and name in SYNTHETIC_ANNOTATION)]
+
+
+# Corpus.
+def corpus_settings(model):
+    """The slice of the corpus settings that one step takes: its keys, and of nested settings their keys."""
+    whole = STUDY.corpus.model_dump(mode="json")
+    nested = {name: getattr(field.annotation, "model_fields", None) for name, field in model.model_fields.items()}
+    return as_json(
+        {name: {key: whole[name][key] for key in keys} if keys else whole[name] for name, keys in nested.items()}
+    )
+
+
+def corpus_deposits():
+    """h5ad files of the corpus."""
+    if STUDY.synthetic:
+        return [CORPUS / "synthetic" / f"{name}.h5ad" for name in SYNTHETIC_CELLS]
+    return [deposit(name) for name in STUDY.named("pretrain")]
+
+
+def build_settings():
+    rows = map(dataset_row, SYNTHETIC_CELLS) if STUDY.synthetic else (STUDY.sheet[n] for n in STUDY.named("pretrain"))
+    return as_json(BuildSettings(datasets=tuple(rows)))
+
+
+# Models and what they learn.
+def model_folder(run, seed):
+    return RESULTS / "pretrain" / run / str(seed)
+
+
+def learnability_folder(run, seed):
+    return RESULTS / "learnability" / run / str(seed)
+
+
+def scored(runs=None):
+    """Tables of scored genes of the trained models."""
+    return [learnability_folder(run, seed) / "genes.parquet" for run, seed in trained(runs)]
+
+
+def scored_options(runs=None):
+    """The same as options of the command line."""
+    return [f"--genes {run}:{seed}={learnability_folder(run, seed) / 'genes.parquet'}" for run, seed in trained(runs)]
+
+
+def agreement_pairs():
+    """Pairs of runs that differ in the reconstruction objective alone and share a seed."""
+    pairs = [("mlm", "wced"), ("mlm_hce", "wced_hce"), ("mlm", "wced_hce")]
+    there = [(a, b) for a, b in pairs if {a, b} <= set(STUDY.trained_runs)]
+    return there[:2] if ("mlm", "wced") in there else there
+
+
+# Benchmarks.
+def prepared(task=None):
+    """Prepared datasets, of one task if named."""
+    names = STUDY.named("benchmark")
+    if task:
+        names = [name for name in names if task in (STUDY.use(name).tasks or STUDY.sheet[name].tasks)]
+    return [BENCHMARKS / "datasets" / f"{name}.h5ad" for name in names]
+
+
+def ontology_models():
+    """(run, seed) of the models with a label head, if any dataset is labelled with ontology ids."""
+    return [(run, seed) for run, seed in models() if STUDY.runs[run].model.heads and prepared("ontology")]
+
+
+def tidy_files():
+    """Every tidy table of the benchmarks."""
+    files = [
+        BENCHMARKS / task / model / f"{seed}.csv"
+        for task in ("integration", "probe")
+        for model, seed in embedders()
+        if prepared(task)
+    ]
+    return files + [BENCHMARKS / "ontology" / run / f"{seed}.csv" for run, seed in ontology_models()]
+
+
+# Paper.
+def table_file(name):
+    return RESULTS / "tables" / f"{name}.csv"
+
+
+def table_files():
+    names = ["table1", "table2", "table3", "table4", *FROM_TIDY, "table14"]
+    return [table_file(name) for name in names if name != "ontology" or ontology_models()]
+
+
+def figure_names():
+    return [*(["figure2"] if agreement_pairs() else []), *(["figure3"] if ontology_models() else [])]
+
+
+def figure_files():
+    return [RESULTS / "figures" / name / f"{name}.png" for name in figure_names()]
+
+
+def caption_names():
+    return ["claims", *(path.stem for path in [*table_files(), *figure_files()])]
+
+
+def contrasts():
+    """WCED against MLM, MLM judged by CLS and by mean pool (its CLS has no loss of its own)."""
+    pairs = [("wced", "mlm"), ("wced_hce", "mlm_hce"), ("wced_hce", "wced"), ("wced_hce", "mlm")]
+    return [
+        f"{ours}/cls-{theirs}/{pooling}"
+        for ours, theirs in pairs
+        for pooling in ("cls", "mean")
+        if {ours, theirs} <= set(STUDY.trained_runs) and (theirs != "wced" or pooling == "cls")
+    ]
