@@ -29,7 +29,7 @@ rule train:
         gpu_slots=1 if GPUS else 0,
         nodes=1,
     params:
-        settings=lambda w: as_json(STUDY.runs[w.run]),
+        settings=lambda w: as_json(STUDY.runs[w.run].model_dump(mode="json", exclude={"description"})),
         launch=f"torchrun --standalone --nproc-per-node={GPUS} -m scfm" if GPUS > 1 else "python -m scfm",
         shards=RESULTS / "corpus" / "shards",
         work=lambda w: WORK / "pretrain" / w.run / w.seed,

@@ -45,4 +45,6 @@ def train(
     devices = 0 if device == "cpu" else min(gpus, there)
     if not devices and device == "auto":
         print(f"pretrain {run}/{seed}: no GPU visible, training on the CPU", flush=True)
-    print(train_run(resolved, f"{run}/{seed}", seed, shards, ontology, work, out, devices, code))
+    summary = train_run(resolved, f"{run}/{seed}", seed, shards, ontology, work, out, devices, code)
+    if summary:
+        print(summary)

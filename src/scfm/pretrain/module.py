@@ -1,7 +1,5 @@
 """The training step, validation and what they leave behind, as a Lightning module."""
 
-import time
-
 import lightning
 import pandas as pd
 import torch
@@ -46,7 +44,6 @@ class Pretrain(lightning.LightningModule):
         self.errors: list[pd.DataFrame] = []
         self.seen = {"cells": 0, "tokens": 0}
         self._sums: dict[str, dict[str, list]] = {split: {} for split in SPLITS}
-        self._started = time.monotonic()
 
     # --- optimisation
 
@@ -133,13 +130,8 @@ class Pretrain(lightning.LightningModule):
         table.insert(0, "epoch", epoch)
         self.errors.append(table)
         self.metrics.append(
-            {"epoch": epoch, "step": self.updates_done, **self._drain("train"), **self._drain("validate")}
+            {"epoch": epoch, "step": self.global_step, **self._drain("train"), **self._drain("validate")}
         )
-
-    @property
-    def updates_done(self) -> int:
-        """Updates so far."""
-        return self.global_step
 
     # --- bookkeeping
 

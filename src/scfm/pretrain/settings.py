@@ -52,7 +52,7 @@ class Run(Settings):
 
     system: Literal["bmfm"]
     """System under `scfm.models`."""
-    description: str
+    description: str = ""
     """One line on what the run is for."""
     trained: bool = True
     """False keeps the random initial weights: the control of every benchmark."""

@@ -44,7 +44,7 @@ def train(
         code: digest of the code, where a checkpoint of other code must not be resumed.
 
     Returns:
-        A summary line.
+        A summary line; empty on all processes but the first.
 
     Raises:
         ScfmError: no cells in a split, no ontology or no label for an HCE run, too few cells for one update, a loss
@@ -92,6 +92,8 @@ def train(
             speed = {}
         if trainer.is_global_zero:
             _write(out, run, name, seed, shards, tree, module, speed, len(train_rows), len(validation_rows))
+    if rank:
+        return ""
     losses = {key: value for key, value in module.metrics[-1].items() if key.startswith("validate")}
     return (
         f"pretrain {name}: {total:,} updates on {len(train_rows):,} cells, "
@@ -175,7 +177,7 @@ def _write(out, run, name, seed, shards, tree, module: Pretrain, speed, n_train:
         "parameters": sum(p.numel() for p in module.network.parameters()),
         "train_cells": n_train,
         "validation_cells": n_validation,
-        "updates": module.updates_done,
+        "updates": module.global_step,
     }
     write_model(out, module.network, about, shards.genes, tree, metrics, errors)
 
