@@ -8,11 +8,11 @@ from scfm.corpus.settings import Synthetic
 from scfm.corpus.synthetic.genes import LATENTS
 
 BLOCK = 256
-TYPE_SD = (0.9, 0.7, 0.6)
+TYPE_SD = (1.4, 1.1, 1.0)
 """Standard deviations of the log effects of a type's far ancestor, near ancestor and itself."""
-PLAIN_SCALE = 0.25
+PLAIN_SCALE = 0.1
 """Type effects of plain background genes, relative to those of program "type"."""
-MARKER_LOG = 2.5
+MARKER_LOG = 1.5
 """Log ratio of a marker between its types and the others."""
 DYING_LOG = 3.2
 """Log ratio of mitochondrial genes in dying cells."""
