@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 CORES ?= $(shell nproc)
-# More arguments for Snakemake, e.g. make study ARGS="--config study=mini mirror=/data/mirror"
+# More arguments, e.g. make study ARGS="--config study=mini mirror=/data/mirror", make test ARGS="-k hce"
 ARGS ?=
 # Where pip finds PyTorch, e.g. the address of the CPU builds that pytorch.org shows; empty: pip's default
 TORCH_INDEX ?=
@@ -18,7 +18,7 @@ study: $(INSTALLED)
 	@$(BIN)/python workflow/closing.py $(ARGS)
 
 test: $(INSTALLED)
-	PATH=$(BIN):$$PATH $(BIN)/python -m pytest $(ARGS)
+	PATH=$(BIN):$$PATH OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; set PYTHON=")'

@@ -121,6 +121,14 @@ def test_a_checkpoint_of_other_settings_labels_or_code_is_not_resumed(toy_run, f
     assert steps["count"] == 5 * 6
 
 
+@pytest.mark.parametrize("objective", ["mlm", "wced"])
+def test_the_zero_fraction_is_that_of_the_cells_under_every_objective(toy_run, fit, toy_shards, objective):
+    errors = pd.read_parquet(fit(toy_run(objective=objective, epochs=1), "model") / "gene_errors.parquet")
+    shards = Shards.open(toy_shards)
+    n, zero_fraction, _ = marginals(shards, shards.rows("validation"))
+    np.testing.assert_allclose(errors["zero_fraction"], np.where(n > 0, zero_fraction, np.nan))
+
+
 def test_metrics_and_gene_errors_have_a_row_for_each_validated_epoch(toy_run, fit, toy_shards):
     folder = fit(toy_run(heads=True, epochs=4, validate_every=2, validation_passes=2), "model", seed=7)
     metrics = pd.read_csv(folder / "metrics.csv")

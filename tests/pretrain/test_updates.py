@@ -20,7 +20,7 @@ def module(toy_run):
         run = toy_run(**training)
         network = Network(run.model, 5, None, seed=0)
         measured, mean = torch.ones(1, 5, dtype=torch.bool), torch.zeros(5)
-        return Pretrain(network, run.training, measured, mean, list("abcde"), 0, "toy/0", updates)
+        return Pretrain(network, run.training, measured, mean, np.zeros(5), list("abcde"), 0, "toy/0", updates)
 
     return make
 

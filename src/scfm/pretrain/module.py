@@ -1,6 +1,7 @@
 """The training step, validation and what they leave behind, as a Lightning module."""
 
 import lightning
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -18,7 +19,8 @@ class Pretrain(lightning.LightningModule):
     """Trains a network by sums and counts over whole updates.
 
     Args:
-        measured: bool [datasets, genes]. mean_nonzero: float [genes] over the validation cells.
+        measured: bool [datasets, genes].
+        mean_nonzero, zero_fraction: float [genes] over the validation cells.
         name: run and seed, for messages. updates: updates of the whole training.
     """
 
@@ -28,6 +30,7 @@ class Pretrain(lightning.LightningModule):
         training: Training,
         measured: Tensor,
         mean_nonzero: Tensor,
+        zero_fraction: np.ndarray,
         genes: list[str],
         seed: int,
         name: str,
@@ -36,6 +39,7 @@ class Pretrain(lightning.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.network, self.training_settings, self.genes = network, training, genes
+        self.zero_fraction = zero_fraction
         self.seed, self.name, self.updates = seed, name, updates
         self.register_buffer("measured", measured, persistent=False)
         self.register_buffer("mean_nonzero", mean_nonzero, persistent=False)
@@ -126,7 +130,7 @@ class Pretrain(lightning.LightningModule):
         if self._ranks > 1:
             self._errors.reduce()
         epoch = self.current_epoch + 1 if self.trainer.state.fn == "fit" else 0
-        table = self._errors.frame(self.genes, self._over_ranks(self.train_targets))
+        table = self._errors.frame(self.genes, self.zero_fraction, self._over_ranks(self.train_targets))
         table.insert(0, "epoch", epoch)
         self.errors.append(table)
         self.metrics.append(

@@ -1,5 +1,6 @@
 """Per-gene error of the reconstruction: running sums that grow with genes, never with cells × genes."""
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -52,8 +53,12 @@ class GeneErrors:
         for table in (self.sums, self.logits):
             torch.distributed.all_reduce(table)
 
-    def frame(self, genes: list[str], n_train_targets: Tensor) -> pd.DataFrame:
+    def frame(self, genes: list[str], zero_fraction: np.ndarray, n_train_targets: Tensor) -> pd.DataFrame:
         """One row per gene, with the columns of `gene_errors.parquet` from `gene` on.
+
+        Args:
+            zero_fraction: float [genes], share of zeros among the validation cells that measured the gene; not among
+                the targets, which under MLM hold few of the zeros.
 
         `rescaled_mae` is Σ|y − ŷ| / Σy over nonzeros, so that predicting 0 gives 1 (paper, per-gene error);
         NaN for a gene without nonzero target.
@@ -62,7 +67,7 @@ class GeneErrors:
         auc, bound = detection_auc(self.logits.view(2, -1, BINS))
         table = pd.DataFrame({"gene": genes, **sums})
         table = table.astype({"n": "int64", "n_nonzero": "int64"})
-        table.insert(3, "zero_fraction", 1 - table["n_nonzero"] / table["n"])
+        table.insert(3, "zero_fraction", zero_fraction)
         for kind, name in (
             ("gated", "rescaled_mae"),
             ("ungated", "rescaled_mae_ungated"),

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 
 import lightning
+import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -125,12 +126,13 @@ def _module(run, name, seed, shards, tree: LabelTree | None, train_rows, validat
     if run.model.objective.kind == "wced" and run.model.objective.marginal_init:
         _, zero_fraction, mean = marginals(shards, train_rows[:100_000])
         network.decoder.start_at_marginals(torch.from_numpy(zero_fraction).float(), torch.from_numpy(mean).float())
-    _, _, mean_nonzero = marginals(shards, validation_rows)
+    n, zero_fraction, mean_nonzero = marginals(shards, validation_rows)
     return Pretrain(
         network,
         run.training,
         torch.from_numpy(shards.measured),
         torch.from_numpy(mean_nonzero).float(),
+        np.where(n > 0, zero_fraction, np.nan),
         shards.genes["gene"].tolist(),
         seed,
         name,
