@@ -14,8 +14,7 @@ BIN := $(abspath $(VENV))/bin
 
 study: $(INSTALLED)
 	$(BIN)/python workflow/unlock.py
-	PATH=$(BIN):$$PATH $(BIN)/snakemake all --cores $(CORES) $(ARGS)
-	@$(BIN)/python workflow/closing.py $(ARGS)
+	PATH=$(BIN):$$PATH $(BIN)/snakemake all closing --cores $(CORES) $(ARGS)
 
 test: $(INSTALLED)
 	PATH=$(BIN):$$PATH OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)

@@ -1,5 +1,6 @@
 """A toy corpus with planted truth, and a model trained on it once for all tests that need one."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,16 @@ def run_settings(objective="wced", heads=False, fraction=1.0, trained=True, inpu
     small |= {"precision": "32-true", "validation_cells": 32, "workers": 0}
     data = {"system": "bmfm", "description": "toy", "trained": trained, "corpus_fraction": fraction, "model": model}
     return parse(Run, data | {"training": small | training}, "toy")
+
+
+@pytest.fixture(scope="session")
+def mirror_folder():
+    """Folder of the real external files, of the environment variable SCFM_MIRROR; a wrong one is a failure."""
+    if "SCFM_MIRROR" not in os.environ:
+        pytest.skip("set SCFM_MIRROR to the mirror folder to run this test")
+    folder = Path(os.environ["SCFM_MIRROR"])
+    assert folder.is_dir(), f"SCFM_MIRROR: no folder at {folder}"
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -8,17 +8,15 @@ from scfm.errors import ScfmError
 
 def test_embed_writes_vectors_and_says_where_they_come_from(toy_model, toy_adata):
     model = scfm.load(toy_model, "cpu")
-    more = toy_adata[:, :2].copy()
-    more.var_names = ["alien", "ENSG00000000003.2"]
-    toy_adata = anndata.concat([toy_adata, more], axis=1, merge="same")
+    toy_adata.var_names = ["alien", "ENSG00000000001.2", *toy_adata.var_names[2:]]
     returned = scfm.embed(toy_adata, model, "mean", key_added="X_mean")
     assert returned is toy_adata
     np.testing.assert_array_equal(toy_adata.obsm["X_mean"], model.embed(toy_adata, "mean")["mean"])
     assert toy_adata.uns["X_mean"] == {
         "run": "toy_hce",
         "seed": 0,
-        "genes_known": 41,
-        "genes_given": 42,
+        "genes_known": 39,
+        "genes_given": 40,
         "pooling": "mean",
         "values": "counts",
     }

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -75,6 +76,79 @@ def test_bad_input_is_one_sentence_and_exit_code_1(run, source, toy_model, toy_p
     is_a_sentence(run("embed", text, out, "--model", toy_model), "text.h5ad", "not a readable h5ad")
     assert not out.exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.h5ad", "text.h5ad"]
+
+
+@pytest.fixture
+def bad_input(run, toy_adata, toy_model, toy_run, write_toy_shards, toy_obo, tmp_path):
+    """Function that gives a command one kind of bad input; what it writes is to be called `out`."""
+    out = ("--out", tmp_path / "out")
+
+    def embed():
+        toy_adata.write_h5ad(tmp_path / "in.h5ad")
+        return run("embed", tmp_path / "in.h5ad", tmp_path / "out", "--model", toy_model)
+
+    def wrong_digest():
+        (tmp_path / "file.tsv").touch()
+        entry = {"title": "t", "reader": "tsv", "licence": "CC0", "mirror": "file.tsv", "mirror_sha256": "0" * 64}
+        where = ("--mirror", tmp_path, "--partial", tmp_path / "part", "--record", tmp_path / "record.json")
+        return run("resources", "fetch", "thing", "--settings", json.dumps(entry), *where, *out)
+
+    def no_cell_after_quality_control():
+        toy_adata.write_h5ad(tmp_path / "in.h5ad")
+        columns = ("symbol", "ensembl_gene_id", "entrez_id", "uniprot_ids", "alias_symbol", "prev_symbol")
+        hgnc = ["\t".join((*columns, "locus_group")), "G0" + "\t" * len(columns) + "protein-coding gene"]
+        (tmp_path / "hgnc.tsv").write_text("\n".join(hgnc))
+        qc, soma = {"min_counts": 1_000_000}, tmp_path / "soma"
+        rows = {"datasets": [{"name": "toy", "values": "counts", "organism": "Homo sapiens"}]}
+        scan = {"source": {"kind": "files", "datasets": ["toy"]}, "qc": qc, "block": 50}
+        select = {"qc": qc, "exclude_datasets": [], "sampling": [], "split": {"by": "cell"}, "layout": {}, "buckets": 1}
+        assert not run("corpus", "build", tmp_path / "in.h5ad", "--settings", json.dumps(rows), "--out", soma)[0]
+        assert not run("corpus", "scan", "--settings", json.dumps(scan), "--soma", soma, "--out", tmp_path / "scan")[0]
+        where = ("--hgnc", tmp_path / "hgnc.tsv", *out)
+        return run("corpus", "select", tmp_path / "scan", "--settings", json.dumps(select), *where)
+
+    def no_known_gene():
+        toy_adata.var_names = [f"Gnai{i}" for i in range(toy_adata.n_vars)]
+        return embed()
+
+    def duplicate_genes():
+        toy_adata.var_names = ["G1", *toy_adata.var_names[1:]]
+        return embed()
+
+    def no_matrix():
+        toy_adata.X = None
+        return embed()
+
+    def negative_counts():
+        toy_adata.X = toy_adata.X.toarray() - 1
+        return embed()
+
+    def no_label_for_a_label_head():
+        shards = write_toy_shards(tmp_path / "shards", cell_type_ontology_term_id="unknown")
+        where = ("--shards", shards, "--ontology", toy_obo, "--work", tmp_path / "work", *out)
+        return run("pretrain", "train", "--settings", as_json(toy_run(heads=True)), "--run", "r", "--seed", 0, *where)
+
+    calls = (wrong_digest, no_cell_after_quality_control, no_known_gene, duplicate_genes, no_matrix, negative_counts)
+    named = {call.__name__: call for call in (*calls, no_label_for_a_label_head)}
+    return lambda kind: named[kind]()
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("wrong_digest", "sha256"),
+        ("no_cell_after_quality_control", "no cell passes"),
+        ("no_known_gene", "none of 40 genes"),
+        ("duplicate_genes", "'G1' and 'G1' are both gene 'G1'"),
+        ("no_matrix", "no expression matrix"),
+        ("negative_counts", "negative"),
+        ("no_label_for_a_label_head", "holds no label"),
+    ],
+)
+def test_bad_input_leaves_no_output(bad_input, tmp_path, kind, expected):
+    code, _, err = bad_input(kind)
+    is_a_sentence((code, "", err), expected)
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_hdf5_file_of_something_else_is_a_sentence(run, toy_model, tmp_path):

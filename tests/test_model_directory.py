@@ -135,15 +135,6 @@ def test_unknown_genes_change_nothing_and_any_subset_will_do(model, toy_adata):
     same(model.embed(toy_adata[:, :25].copy()), model.embed(without(toy_adata, slice(None), slice(25, None))))
 
 
-def test_two_columns_of_one_gene_add_up(model, toy_adata):
-    again = toy_adata[:, :1].copy()
-    again.var_names = ["ENSG00000000000"]
-    both = anndata.concat([toy_adata, again], axis=1, merge="same")
-    doubled = toy_adata.copy()
-    doubled.X = csr_matrix(toy_adata.X.toarray() * np.where(np.arange(40) == 0, 2, 1))
-    same(model.embed(both), model.embed(doubled))
-
-
 def test_counts_tpm_and_log_normalised_values_of_a_cell_agree(model, toy_adata):
     expected = model.embed(toy_adata)
     counts = toy_adata.X.toarray()
@@ -175,6 +166,28 @@ def test_bad_cells_are_a_sentence(model, toy_adata):
     named.var_names = [f"Gnai{i}" for i in range(40)]
     refuse(lambda: model.embed(named), "none of 40 genes", "Gnai0", "Ensembl")
     refuse(lambda: model.embed(toy_adata[:, :0].copy()), "none of 0 genes")
+
+
+@pytest.mark.parametrize("name", ["G0", "ENSG00000000000.3"])
+def test_one_gene_twice_is_a_sentence(model, toy_adata, name):
+    twice = toy_adata.copy()
+    twice.var_names = ["G0", name, *toy_adata.var_names[2:]]
+    refuse(lambda: model.embed(twice), f"'G0' and '{name}' are both gene 'G0'", "1 of 40")
+    refuse(lambda: model.node_probabilities(twice), "both gene 'G0'")
+    unknown = toy_adata.copy()
+    unknown.var_names = ["other", "other", *toy_adata.var_names[2:]]
+    assert len(model.embed(unknown, "cls")["cls"]) == 40  # of no concern to the model
+
+
+def test_cells_without_a_matrix_are_a_sentence(model, toy_adata):
+    bare = anndata.AnnData(obs=toy_adata.obs, var=toy_adata.var)
+    refuse(lambda: model.embed(bare), "X: the cells have no expression matrix")
+
+
+@pytest.mark.parametrize(("device", "message"), [("gpu", "none is visible"), ("tpu", "'tpu' is not known")])
+def test_a_device_that_is_not_there_is_a_sentence(toy_model, monkeypatch, device, message):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    refuse(lambda: load(toy_model, device), "device", message)
 
 
 def test_values_that_are_not_what_was_said_are_a_sentence(model, toy_adata):

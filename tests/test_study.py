@@ -70,6 +70,27 @@ def test_a_study_lays_its_keys_over_run_files_and_shared_settings(make, folder):
     assert study.learnability.ratio == shared["ratio"]
 
 
+def test_the_command_line_wins_over_the_study_file(make, folder):
+    def change(study):
+        study["learnability"] = {"min_nonzero": 7, "half_width": 0.2}
+        study["benchmarks"] = {"probe": {"classifiers": ["lr"], "folds": 3}}
+        study["paper"] = {"dpi": 90}
+        study["annotation"] = {"housekeeping_by": "alias"}
+
+    # As Snakemake merges it: the file's other keys are there too.
+    shared = read_yaml(folder / "config.yaml")
+    study = make(
+        change,
+        learnability=shared["learnability"] | {"min_nonzero": 9},
+        benchmarks={"probe": {"folds": 4}},
+        annotation=shared["annotation"] | {"tfclass_by": "any_label"},
+    )
+    assert (study.learnability.min_nonzero, study.learnability.half_width) == (9, 0.2)
+    assert (study.benchmarks.probe.classifiers, study.benchmarks.probe.folds) == (("lr",), 4)
+    assert study.paper.dpi == 90
+    assert (study.readings.housekeeping_by, study.readings.tfclass_by) == ("alias", "any_label")
+
+
 def test_unknown_study(make):
     refuse(lambda: make(study="nothing"), "'nothing' does not exist", "demo", "tiny")
 
@@ -118,6 +139,7 @@ def test_dataset_without_resource(make, folder):
 def both_sides(study, contaminated=None):
     names = ["pbmc_zheng_facs", "zheng68k_mini"]
     study["corpus"]["source"] = {"kind": "files", "datasets": names[:1]}
+    study["check_run"] = None
     use = {"role": "benchmark"} | ({} if contaminated is None else {"contaminated": contaminated})
     study["datasets"] = {"Zheng 2017": {names[0]: {"role": "pretrain"}, names[1]: use}}
 
@@ -129,6 +151,35 @@ def test_one_original_study_on_both_sides_needs_a_word_on_contamination(make):
     assert study.use("zheng68k_mini").contaminated is True
     partly = {"column": "donor", "values": ["donor A"], "reason": "the donor was trained on"}
     assert make(lambda s: both_sides(s, partly)).preparation("zheng68k_mini").contaminated.values == ("donor A",)
+
+
+def test_original_studies_go_by_the_sheet_too(make):
+    def change(study, **more):
+        both_sides(study)
+        used = {"role": "benchmark"} | more
+        study["datasets"] = {
+            "one": {"pbmc_zheng_facs": {"role": "pretrain"}},
+            "two": {"pbmc_10x_chemistries": used},  # of 10x Genomics; Zheng 2017
+            "three": {"kang_ifnb": {"role": "benchmark"}},
+        }
+
+    refuse(lambda: make(change), "study 'Zheng 2017' stands on both sides", "'pbmc_10x_chemistries'")
+    assert make(lambda study: change(study, contaminated=True)).named("pretrain") == ["pbmc_zheng_facs"]
+
+
+def test_only_a_source_of_files_trains_on_datasets(make):
+    def change(study):
+        study["datasets"]["Kang 2018"] = {"kang_ifnb": {"role": "pretrain"}}
+
+    refuse(lambda: make(change), "'kang_ifnb' has the role 'pretrain'", "kind 'synthetic'")
+
+
+def test_a_check_needs_planted_truth(make):
+    def change(study):
+        both_sides(study, True)
+        study["check_run"] = "mlm"
+
+    refuse(lambda: make(change), "check_run 'mlm' needs the planted truth", "kind 'files'")
 
 
 def test_trained_datasets_stand_in_both_places(make):

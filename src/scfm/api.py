@@ -27,8 +27,8 @@ def embed(
     `adata.uns[key_added]` says which run, pooling and how many genes were used.
 
     Raises:
-        ScfmError: unknown pooling or kind of values, values of another kind, no cell, no known gene, or a cell
-            without any.
+        ScfmError: unknown pooling or kind of values, no X, values of another kind, no cell, no known gene, one gene
+            twice, or a cell without any.
     """
     model = _loaded(model)
     adata.obsm[key_added] = model.embed(adata, pooling, values)[pooling]

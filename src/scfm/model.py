@@ -58,10 +58,11 @@ def load(path: Path | str, device: str = "auto") -> "Model":
     """Load a model directory.
 
     Args:
-        device: `auto` (a GPU if one is visible), `cpu` or `cuda`.
+        device: `auto` (a GPU if one is visible), `cpu` or `gpu`.
 
     Raises:
-        ScfmError: a file is missing or damaged, or the weights do not fit the configuration.
+        ScfmError: a file is missing or damaged, the weights do not fit the configuration, or no GPU is visible where
+            one is asked for.
     """
     import torch
     from safetensors import SafetensorError
@@ -70,7 +71,7 @@ def load(path: Path | str, device: str = "auto") -> "Model":
     from scfm.models.bmfm.network import Network
     from scfm.models.bmfm.settings import Bmfm
 
-    path = Path(path)
+    path, chosen = Path(path), _device(device)
     for name in FILES:
         must_exist(path / name, "part of a model directory")
     try:
@@ -89,8 +90,19 @@ def load(path: Path | str, device: str = "auto") -> "Model":
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise ScfmError(f"{path / 'model.safetensors'}: weights do not fit config.json; retrain the run") from error
-    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     return Model(network.to(chosen).eval(), genes, tree, about)
+
+
+def _device(name: str) -> str:
+    """Torch's name of a device."""
+    import torch
+
+    if name not in ("auto", "cpu", "gpu"):
+        raise ScfmError(f"device: '{name}' is not known; choose auto, cpu or gpu")
+    there = torch.cuda.is_available()
+    if name == "gpu" and not there:
+        raise ScfmError("device: 'gpu' is asked for and none is visible; choose auto or cpu")
+    return "cuda" if there and name != "cpu" else "cpu"
 
 
 class Model:
@@ -129,8 +141,8 @@ class Model:
             values: what `adata.X` holds: `counts`, `tpm` (linear) or `lognorm` (natural log of 1 + linear).
 
         Raises:
-            ScfmError: unknown pooling or kind of values, values of another kind, no cell, no known gene, or a cell
-                without any.
+            ScfmError: unknown pooling or kind of values, no X, values of another kind, no cell, no known gene, one
+                gene twice, or a cell without any.
         """
         names = self.poolings if pooling is None else (pooling,) if isinstance(pooling, str) else tuple(pooling)
         for name in names:
@@ -195,6 +207,8 @@ class Model:
             raise ScfmError(f"values: '{values}' is not known; choose among {', '.join(VALUES)}")
         if not adata.n_obs:
             raise ScfmError("obs: there is no cell; give at least one")
+        if adata.X is None:
+            raise ScfmError(f"X: the cells have no expression matrix; put {values} there")
         index = self.find(adata.var_names)
         known = np.flatnonzero(index >= 0)
         if not len(known):
@@ -202,6 +216,7 @@ class Model:
                 f"var_names: none of {adata.n_vars:,} genes is in the model's vocabulary "
                 f"(first: {', '.join(map(str, adata.var_names[:3]))}); expected human gene symbols or Ensembl ids"
             )
+        self._check_unique(adata.var_names[known], index[known])
         x = sp.csr_matrix(adata.X[:, known]).astype(np.float32)
         _check_values(x.data, values)
         if values == "lognorm":
@@ -220,6 +235,16 @@ class Model:
                 "remove these cells first"
             )
         return matched
+
+    def _check_unique(self, names: pd.Index, index: np.ndarray) -> None:
+        """Raise a sentence if two names mean one gene of the vocabulary."""
+        again = np.flatnonzero(pd.Index(index).duplicated())
+        if len(again):
+            first, second = names[index == index[again[0]]][:2]
+            raise ScfmError(
+                f"var_names: '{first}' and '{second}' are both gene '{self.genes[index[again[0]]]}' of the model "
+                f"({len(again):,} of {len(index):,} known columns repeat a gene); merge or remove them first"
+            )
 
 
 def _check_values(x: np.ndarray, values: str) -> None:

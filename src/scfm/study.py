@@ -109,18 +109,21 @@ class StudyFile(Settings):
 class Study:
     """The resolved settings of one study; every part is checked when it is made.
 
+    Keys of config.yaml yield to those of the study file, and both to those given on the command line.
+
     Args:
-        config: the merged mapping of config.yaml and the command line.
+        config: the merged mapping of config.yaml and the command line; what differs from the file was given.
         folder: the folder `config`.
 
     Raises:
-        ScfmError: any unknown key, wrong value, missing file, unknown run or dataset, or one original study on both
-            sides without a word on contamination.
+        ScfmError: any unknown key, wrong value, missing file, unknown run or dataset, one original study on both
+            sides without a word on contamination, or a dataset or check that its kind of source has no place for.
     """
 
     def __init__(self, config: dict, folder: Path) -> None:
         self.folder = folder
         self.shared = parse(Shared, config, f"{folder}/config.yaml or --config")
+        self._given = _difference(config, read_yaml(folder / "config.yaml"))
         self.name = self.shared.study
         path = folder / "studies" / f"{self.name}.yaml"
         if not path.is_file():
@@ -138,12 +141,13 @@ class Study:
         self.sheet = read_datasets(folder / "datasets.tsv")
         self.resources: dict[str, Resource] = read_resources(folder / "resources.yaml")
         self._check_datasets(path)
-        if self.file.check_run not in (None, *self.runs):
-            raise ScfmError(f"{path}: check_run '{self.file.check_run}' is not among the runs; name one of them")
+        self._check_sides(path)
+        self._check_source(path)
 
     def _override(self, model: type[Settings], key: str, path: Path) -> Any:
         base = getattr(self.shared, key).model_dump(mode="json", exclude_unset=True)
-        return parse(model, merge(base, getattr(self.file, key)), f"{path}: {key}")
+        data = merge(merge(base, getattr(self.file, key)), self._given.get(key, {}))
+        return parse(model, data, f"{path}: {key}")
 
     def _run(self, name: str, use: RunUse, path: Path) -> Run:
         source = self.folder / "runs" / f"{name}.yaml"
@@ -156,27 +160,48 @@ class Study:
         return parse(Run, data, f"{source} in study '{self.name}'")
 
     def _check_datasets(self, path: Path) -> None:
-        for original, uses in self.file.datasets.items():
-            for name, use in uses.items():
-                if name not in self.sheet:
-                    raise ScfmError(f"{path}: dataset '{name}' is not in {self.folder}/datasets.tsv; add its row there")
-                if self.sheet[name].resource.split(":")[0] not in ("package", "synthetic", *self.resources):
-                    raise ScfmError(
-                        f"{path}: dataset '{name}' has no file in {self.folder}/resources.yaml; add it there"
-                    )
-                trained = any(other.role == "pretrain" for other in uses.values())
-                if use.role == "benchmark" and trained and use.contaminated is False:
-                    raise ScfmError(
-                        f"{path}: study '{original}' stands on both sides: '{name}' is a benchmark while a dataset of "
-                        "the same study is trained on; change a role or say what is contaminated"
-                    )
-        if self.corpus.source.kind == "files":
-            missing = set(self.corpus.source.datasets) ^ set(self.named("pretrain"))
-            if missing:
+        for name in [name for uses in self.file.datasets.values() for name in uses]:
+            if name not in self.sheet:
+                raise ScfmError(f"{path}: dataset '{name}' is not in {self.folder}/datasets.tsv; add its row there")
+            if self.sheet[name].resource.split(":")[0] not in ("package", "synthetic", *self.resources):
+                raise ScfmError(f"{path}: dataset '{name}' has no file in {self.folder}/resources.yaml; add it there")
+
+    def _check_sides(self, path: Path) -> None:
+        """Original studies go by the names of the study file and of the sheet."""
+        sources = {
+            name: {original, *(part.strip() for part in self.sheet[name].study.split(";"))} - {""}
+            for original, uses in self.file.datasets.items()
+            for name in uses
+        }
+        trained = set().union(*(sources[name] for name in self.named("pretrain")))
+        for name in self.named("benchmark"):
+            both = sorted(sources[name] & trained)
+            if both and self.use(name).contaminated is False:
                 raise ScfmError(
-                    f"{path}: dataset '{sorted(missing)[0]}' must both have the role 'pretrain' and stand in "
-                    "corpus.source.datasets"
+                    f"{path}: study '{both[0]}' stands on both sides: '{name}' is a benchmark while a dataset of "
+                    "the same study is trained on; change a role or say what is contaminated"
                 )
+
+    def _check_source(self, path: Path) -> None:
+        source, trained = self.corpus.source, self.named("pretrain")
+        if source.kind != "files" and trained:
+            raise ScfmError(
+                f"{path}: dataset '{trained[0]}' has the role 'pretrain', which a source of kind '{source.kind}' does "
+                "not read; change its role or corpus.source"
+            )
+        missing = set(source.datasets) ^ set(trained) if source.kind == "files" else set()
+        if missing:
+            raise ScfmError(
+                f"{path}: dataset '{sorted(missing)[0]}' must both have the role 'pretrain' and stand in "
+                "corpus.source.datasets"
+            )
+        if self.file.check_run not in (None, *self.runs):
+            raise ScfmError(f"{path}: check_run '{self.file.check_run}' is not among the runs; name one of them")
+        if self.file.check_run and not self.synthetic:
+            raise ScfmError(
+                f"{path}: check_run '{self.file.check_run}' needs the planted truth of the synthetic census, not a "
+                f"source of kind '{source.kind}'; remove check_run or change corpus.source"
+            )
 
     def named(self, role: str) -> list[str]:
         """Names of the datasets with a role, in the order of the study file."""
@@ -206,3 +231,12 @@ class Study:
     def trained_runs(self) -> list[str]:
         """Runs that are trained; what is left are controls with random weights."""
         return [name for name, run in self.runs.items() if run.trained]
+
+
+def _difference(config: dict, file: dict) -> dict:
+    """What `config` holds and `file` does not, key by key, nested mappings included."""
+    changed = {key: value for key, value in config.items() if key not in file or value != file[key]}
+    return {
+        key: _difference(value, file[key]) if isinstance(value, dict) and isinstance(file.get(key), dict) else value
+        for key, value in changed.items()
+    }

@@ -1,6 +1,5 @@
 """The shipped rules: they add up to the paper's genes, and on the real files come as close as is known."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ from scfm.genes import read_hgnc
 from scfm.resources import read_resources
 
 ROOT = Path(__file__).parents[2]
-MIRROR = Path(os.environ.get("SCFM_MIRROR", ROOT.parent / "shared" / "mirror"))
 PAPER_GENES = 19_027
 
 
@@ -38,11 +36,9 @@ def test_a_study_chooses_its_readings():
 
 
 @pytest.fixture(scope="module")
-def tables(rules):
-    if not MIRROR.is_dir():
-        pytest.skip(f"no mirror folder at {MIRROR}; set SCFM_MIRROR to run this test")
+def tables(rules, mirror_folder):
     listed = read_resources(ROOT / "config" / "resources.yaml")
-    files = Files(**{name: MIRROR / listed[name].mirror for name in Files.__dataclass_fields__})
+    files = Files(**{name: mirror_folder / listed[name].mirror for name in Files.__dataclass_fields__})
     genes = read_hgnc(files.hgnc)[["gene", "ensembl"]]
     annotated, families, programs = annotate(genes, files, rules)
     return annotated, families.set_index("name"), programs.set_index("name")

@@ -155,3 +155,22 @@ def test_command_embeds_and_says_so(prepared: Write, tmp_path: Path) -> None:
     assert result.output == "benchmarks embed pca: 60 cells of 1 datasets, width pca 3\n"
     (embedding,) = read_embeddings(tmp_path / "e" / "0.h5ad", "probe")
     assert embedding.vectors.shape == (60, 3)
+
+
+@pytest.mark.parametrize("command", ["embed", "ontology"])
+def test_the_device_asked_for_reaches_the_model(command: str, toy_model: Path, toy_obo: Path, tmp_path: Path) -> None:
+    words = [command, tmp_path / "d.h5ad", "--model", toy_model, "--run", "r", "--seed", 0, "--device", "tpu"]
+    words += ["--out", tmp_path / "out"]
+    if command == "ontology":
+        words += [
+            "--study",
+            "s",
+            "--cell-ontology",
+            toy_obo,
+            "--out-types",
+            tmp_path / "t",
+            "--out-nodes",
+            tmp_path / "n",
+        ]
+    with pytest.raises(ScfmError, match="device: 'tpu' is not known"):
+        CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)

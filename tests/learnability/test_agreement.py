@@ -74,6 +74,23 @@ def test_universes_count_genes_and_calls(simulated, annotated):
     assert row.families == 4
 
 
+def test_errors_are_compared_over_the_same_genes(simulated, annotated):
+    first, second = (run(simulated, annotated, seed) for seed in (0, 1))
+    second = second.assign(rescaled_mae_ungated=lambda table: table.rescaled_mae_ungated + 0.5)
+    second.loc[second.index % 2 == 0, "reliable"] = False
+    table = agreement(first, second).set_index("universe")
+    both = (first.reliable & second.reliable).to_numpy()  # the genes of both stand in the same order
+    row = table.loc["both"].iloc[0]
+    for name, column in (("median_error", "rescaled_mae"), ("median_error_ungated", "rescaled_mae_ungated")):
+        medians = [side[column][both].median() for side in (first, second)]
+        assert [row[f"{name}_first"], row[f"{name}_second"]] == medians
+        assert row[f"{name}_difference"] == medians[1] - medians[0]
+    assert row.median_error_ungated_difference > 0.3
+    assert table.loc["first"].filter(like="median_error").isna().all(axis=None)
+    none = agreement(first, second.assign(reliable=False))
+    assert none.filter(like="median_error").isna().all(axis=None)
+
+
 def test_a_run_agrees_with_itself(simulated, annotated):
     scored = run(simulated, annotated, 0, winners=0.05)
     table = agreement(scored, scored)

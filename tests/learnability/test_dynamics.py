@@ -15,6 +15,11 @@ def test_medians_of_each_epoch_and_group(simulated, annotated):
     kinase = epochs[1].merge(annotation).query("family == 'Kinase' and n_nonzero >= 100")
     assert table.loc[(1, "family", "Kinase"), "median_rescaled_mae"] == kinase.rescaled_mae.median()
     assert table.loc[(1, "family", "Kinase"), "n"] == len(kinase)
+    enough = kinase[kinase.n - kinase.n_nonzero >= 300]
+    table = dynamics(errors, annotation, Learnability(min_zeros=300)).set_index(["epoch", "axis", "group"])
+    assert 0 < len(enough) < len(kinase)
+    assert table.loc[(1, "family", "Kinase"), "median_auc"] == enough.auc.median()
+    assert table.loc[(1, "family", "Kinase"), "n"] == len(kinase)
     assert table.loc[(0, "all", "all"), "n"] == (epochs[0].n_nonzero >= 100).sum()
 
 

@@ -94,7 +94,8 @@ def test_absolute_medians(simulated, annotated):
     table = absolute(scored, "family", Learnability())
     own = scored[scored.reliable & (scored.family == "Synapse")]
     assert table.median_rescaled_mae["Synapse"] == own.rescaled_mae.median()
-    assert table.median_auc["Synapse"] == own.auc.median()
+    assert table.median_auc["Synapse"] == own.auc[own.n - own.n_nonzero >= 20].median()
+    assert absolute(scored, "family", Learnability(min_zeros=10**6)).median_auc.isna().all()
     assert table.share_beating_null["Synapse"] == 1
     assert np.isclose(table.median_improvement["Synapse"], 0.2)
     assert table.share_beating_null["Kinase"] == 0

@@ -65,6 +65,7 @@ def test_genes_writes_every_table_twice_the_same(tmp_path, simulated, annotated)
     assert families.family[0] == "Histone"
     assert len(families) == 5
     assert set(summary["null"]) == {"shuffle", "sign", "normal"}
+    assert summary["median_auc_genes"] == (genes.reliable & (genes.n - genes.n_nonzero >= 20)).sum()
     assert summary["note"] == ""
 
 

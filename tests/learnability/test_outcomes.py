@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scfm.learnability.outcomes import is_loser, is_winner, score
+from scfm.learnability.outcomes import detection_auc, is_loser, is_winner, score
 from scfm.learnability.settings import Learnability
 
 
@@ -64,6 +64,13 @@ def test_gene_never_expressed_and_gene_never_measured_are_not_evaluated(simulate
     assert not scored["sparse"][1]
     assert scored["sparse"][0]
     assert scored.reliable[2:].all()
+
+
+def test_detection_auc_needs_zeros_and_nonzeros(simulated):
+    errors = simulated(n=5).assign(auc=[0.1, 0.2, 0.3, 0.4, 0.5], n=[120, 119, 119, 300, 300])
+    errors["n_nonzero"] = [100, 100, 99, 280, 281]
+    auc = detection_auc(errors, Learnability(min_nonzero=100, min_zeros=20))
+    np.testing.assert_array_equal(auc, [0.1, np.nan, np.nan, 0.4, np.nan])
 
 
 def test_none_reliable(simulated):

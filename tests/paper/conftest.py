@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from scfm.paper.tidy import COLUMNS
+from scfm.benchmarks.results import COLUMNS
 
 
 def measurements(rows):

@@ -83,7 +83,7 @@ def test_wced_against_mlm_both_ways(tidy):
     assert (row.verdict, row.n) == (HOLDS, 4)
     assert row.ours == pytest.approx(0.2)
     assert (row.low, row.high) == pytest.approx((0.1, 0.3))
-    assert "without seen (contaminated)" in row.reason
+    assert "2 datasets, 2 common seeds; without seen (contaminated)" in row.reason
     row = verdict(claim(difference("wced/cls", "mlm/mean"), ABOVE), Results(tidy))
     assert row.verdict == FAILS
     assert row.ours == pytest.approx(-0.2)
@@ -103,7 +103,7 @@ def test_seen_datasets_count_only_if_asked_for(tidy):
         (difference("wced/cls", "mlm/cls"), "gut", "1 dataset with avg_bio; an interval over datasets needs 2"),
         ({"kind": "learnability", "table": "summary", "run": "wced", "column": "r2"}, None, "no learnability tables"),
         ({"kind": "agreement", "first": "mlm", "second": "wced", "column": "fold"}, None, "no agreement of two runs"),
-        ({"kind": "check", "name": "wced/type_minus_noise"}, None, "only a study on the synthetic census"),
+        ({"kind": "check", "name": "type_minus_noise"}, None, "only a study on the synthetic census"),
     ],
 )
 def test_what_is_missing_is_not_tested_here(tidy, quantity, change, reason):
@@ -148,11 +148,25 @@ def test_learnability_is_summarised_over_seeds(tidy, learnt):
     assert "not defined in any seed" in verdict(none, Results(tidy, learnt)).reason
 
 
-def test_difference_of_two_runs_is_taken_seed_by_seed(tidy, learnt):
-    quantity = {"kind": "learnability", "table": "summary", "run": "wced", "minus": "mlm", "column": "median"}
-    row = verdict(claim(quantity, ABOVE), Results(tidy, learnt))
-    assert (row.ours, row.low, row.high) == pytest.approx((0.15, 0.1, 0.2))
-    assert row.verdict == HOLDS
+@pytest.mark.parametrize(
+    ("ratios", "q", "expected", "reason"),
+    [
+        ([0.0, 0.0], [0.78, 0.01], FAILS, "p = 0.78 is not below 0.05"),
+        ([0.2, 0.0], [0.02, 0.01], HOLDS, "p ≤ 0.02"),
+        ([0.2, 1.5], [0.02, 0.01], FAILS, "not wholly below 1"),
+        ([0.2, None], [0.02, None], HOLDS, "p ≤ 0.02"),  # a seed without winners says nothing
+        ([0.2, 0.0], [0.02, None], FAILS, "p = nan"),
+    ],
+)
+def test_an_odds_ratio_needs_its_p_value_in_every_seed(tidy, learnt, ratios, q, expected, reason):
+    for seed, folder in enumerate(path for (run, _), path in learnt.items() if run == "wced"):
+        rows = {"program": ["state", "identity"], "odds": [ratios[seed], 9], "q": [q[seed], 0.9]}
+        pd.DataFrame(rows).to_csv(folder / "programs.csv", index=False)
+    quantity = {"kind": "learnability", "table": "programs", "run": "wced", "column": "odds", "p_column": "q"}
+    quantity |= {"where": {"program": "state"}, "over_rows": "median"}
+    row = verdict(claim(quantity, {"rule": "below", "value": 1}), Results(tidy, learnt))
+    assert row.verdict == expected
+    assert reason in row.reason
 
 
 def test_undefined_and_unknown_keys_of_a_summary(tidy, learnt):
@@ -177,13 +191,18 @@ def test_agreement_needs_the_fold_and_the_p_value(tidy, tmp_path):
 
 def test_planted_truth(tidy, tmp_path):
     path = tmp_path / "check.csv"
-    rows = {"check": ["wced/type_minus_noise", "mlm/type_minus_noise"], "value": [0.2, None], "low": [0.1, None]}
-    pd.DataFrame(rows | {"high": [0.3, None]}).to_csv(path, index=False)
+    names = {"run": "wced_hce", "seed": ["0", "", ""], "quantity": ["type", "type_minus_noise", "latent_minus_noise"]}
+    rows = pd.DataFrame(names | {"value": [0.4, 0.2, None], "low": [None, 0.1, None], "high": [None, 0.3, None]})
+    rows.to_csv(path, index=False)
     results = Results(tidy, check=path)
-    row = verdict(claim({"kind": "check", "name": "wced/type_minus_noise"}, ABOVE), results)
+    row = verdict(claim({"kind": "check", "name": "type_minus_noise"}, ABOVE), results)
     assert (row.ours, row.low, row.high, row.verdict) == (0.2, 0.1, 0.3, HOLDS)
-    assert "is not defined" in verdict(claim({"kind": "check", "name": "mlm/type_minus_noise"}, ABOVE), results).reason
-    assert "has no row" in verdict(claim({"kind": "check", "name": "x"}, ABOVE), results).reason
+    assert "run wced_hce" in row.reason
+    assert "is not defined" in verdict(claim({"kind": "check", "name": "latent_minus_noise"}, ABOVE), results).reason
+    assert "has no row type over" in verdict(claim({"kind": "check", "name": "type"}, ABOVE), results).reason
+    pd.concat([rows, rows.assign(run="mlm")]).to_csv(path, index=False)
+    with pytest.raises(ScfmError, match="checks the runs wced_hce, mlm"):
+        verdict(claim({"kind": "check", "name": "type_minus_noise"}, ABOVE), results)
 
 
 def test_the_claims_of_the_repository_are_valid_and_judged_on_both_poolings(pytestconfig):
@@ -193,6 +212,10 @@ def test_the_claims_of_the_repository_are_valid_and_judged_on_both_poolings(pyte
     assert {(run, metric, "mean") for run, metric, pooling in against} <= against
     assert {(run, metric, "cls") for run, metric, pooling in against} <= against
     assert all(one.judge for one in claims if one.quantity.kind != "untested")
+    grouped = [one for one in claims if getattr(one.quantity, "table", None) in ("families", "programs")]
+    assert grouped
+    assert all(one.scale == "mini" for one in grouped)  # demo's annotation is made up
+    assert all(one.quantity.p_column for one in grouped if one.quantity.column.startswith("odds_ratio"))
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_tidy_joins_and_summarises(tidy, tmp_path):
         (
             "controls",
             [],
-            ["metric", "run", "pooling", "control", "datasets", "beaten", "mean_difference", "above_control"],
+            ["metric", "run", "pooling", "control", "datasets", "seeds", "control_seeds", "beaten", "mean_difference"],
         ),
         ("4", ["--contrast", "wced/cls-mlm/cls"], ["contrast", "dataset", "n", "contaminated", "seeds"]),
     ],

@@ -242,14 +242,16 @@ def test_warnings_name_what_is_wrong():
     assert [text.split(":")[0] for text in found] == ["a", "b", "b"]
     controls = pd.DataFrame(
         {
-            "run": ["wced", "mlm"],
+            "run": ["wced", "mlm", "mlm_hce"],
             "pooling": "cls",
             "metric": "avg_bio",
             "control": "random/cls",
-            "beaten": [3, 1],
+            "beaten": [3, 1, None],
             "datasets": 3,
-            "above_control": [True, False],
+            "above_control": [True, False, None],
         }
     )
-    assert len(control_warnings(controls)) == 1
-    assert control_warnings(controls)[0].startswith("mlm (cls), avg_bio: does not beat random/cls")
+    untold, failed = control_warnings(controls)
+    assert untold.startswith("mlm_hce (cls), avg_bio: one seed, so without a spread")
+    assert failed.startswith("mlm (cls), avg_bio: does not beat random/cls")
+    assert failed.endswith("(1 of 3).")

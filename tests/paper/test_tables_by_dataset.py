@@ -8,6 +8,7 @@ from scfm.paper.tables.controls import controls
 from scfm.paper.tables.difference import differences, paired, parse_contrast
 
 WCED, MLM_CLS, MLM_MEAN = (Arm(run=run, pooling=p) for run, p in [("wced", "cls"), ("mlm", "cls"), ("mlm", "mean")])
+PCA = Arm(run="pca", pooling="pca")
 
 
 def test_cells_hold_mean_and_sd_and_mark_seen_data(tidy):
@@ -55,11 +56,13 @@ def test_unknown_metric_names_the_known_ones(tidy):
 
 def test_every_metric_of_a_task(make):
     rows = [
-        ("wced_hce", "leaf", "gut", "ontology", name, 0, value) for name, value in [("exact", 0.25), ("finer", 0.5)]
+        ("wced_hce", "leaf", "gut", "ontology", name, 0, value) for name, value in [("accuracy", 0.25), ("finer", 0.5)]
     ]
-    table = by_run(make(rows), "ontology")
-    assert table.to_dict("records") == [
-        {"run": "wced_hce", "pooling": "leaf", "dataset": "gut", "n": 100, "exact": "0.250", "finer": "0.500"}
+    tidy = make(rows)
+    tidy.loc[tidy.metric == "accuracy", "n"] = 60  # cells of a known type only
+    counts = {"n": 60, "cells": 100}
+    assert by_run(tidy, "ontology").to_dict("records") == [
+        {"run": "wced_hce", "pooling": "leaf", "dataset": "gut", **counts, "accuracy": "0.250", "finer": "0.500"}
     ]
     with pytest.raises(ScfmError, match="no measurement of task ontology"):
         by_run(make([]), "ontology")
@@ -86,11 +89,13 @@ def test_a_seed_that_one_side_lacks_is_left_out(tidy):
     assert pairs.value.tolist() == pytest.approx([0.1] * 6)
 
 
-def test_a_side_with_one_seed_stands_against_every_seed(tidy):
-    once = tidy[~((tidy.run == "mlm") & (tidy.seed == 1))]
-    for sides, sign in (((WCED, MLM_CLS), 1), ((MLM_CLS, WCED), -1)):
-        pairs = paired(once, "integration", "avg_bio", *sides)
-        assert pairs.groupby("seed").value.mean().to_dict() == pytest.approx({0: 0.1 * sign, 1: 0.3 * sign})
+@pytest.mark.parametrize("sign", [1, -1])
+def test_only_the_deterministic_baseline_stands_against_every_seed(tidy, sign):
+    once = tidy[~(tidy.run.isin(["mlm", "pca"]) & (tidy.seed == 1))]
+    for other, expected in ((MLM_CLS, {0: 0.1 * sign}), (PCA, {0: -0.1 * sign, 1: 0.1 * sign})):
+        pairs = paired(once, "integration", "avg_bio", *((WCED, other)[::sign]))
+        assert pairs.groupby("seed").value.mean().to_dict() == pytest.approx(expected)
+    assert differences(once, [(WCED, MLM_CLS)]).seeds.tolist() == [1, 1, 1]
 
 
 def test_subsamples_are_marked(make):
@@ -118,6 +123,17 @@ def test_beating_random_weights_needs_more_than_the_seed_spread(tidy):
     row = table.loc[("avg_bio", "wced", "cls")]
     assert (row.beaten, bool(row.above_control)) == (0, False)
     assert row.mean_difference == pytest.approx(0.1)
+
+
+def test_one_seed_has_no_spread_to_beat(tidy):
+    table = controls(tidy[tidy.seed == 0]).set_index(["metric", "run", "pooling"])
+    row = table.loc[("avg_bio", "wced", "cls")]
+    assert (row.seeds, row.control_seeds, row.mean_difference) == (1, 1, pytest.approx(0.3))
+    assert row[["beaten", "above_control"]].isna().all()
+    # One seed of the control leaves the run's own range of 0.2, which the gain of 0.4 exceeds.
+    table = controls(tidy[(tidy.run != "random") | (tidy.seed == 0)]).set_index(["metric", "run", "pooling"])
+    row = table.loc[("avg_bio", "wced", "cls")]
+    assert (row.seeds, row.control_seeds, row.beaten, row.above_control) == (2, 1, 3, True)
 
 
 def test_a_pooling_that_the_control_lacks_is_compared_with_its_first(make):

@@ -3,13 +3,9 @@ import math
 import pandas as pd
 import pytest
 
-from scfm.benchmarks import results
+from scfm.benchmarks.results import COLUMNS
 from scfm.errors import ScfmError
-from scfm.paper.tidy import COLUMNS, is_true, read_tidy, summarise
-
-
-def test_columns_are_those_that_the_benchmarks_write():
-    assert COLUMNS == results.COLUMNS
+from scfm.paper.tidy import is_true, read_tidy, summarise
 
 
 def test_mean_sd_and_range_over_seeds(make):

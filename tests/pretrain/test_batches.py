@@ -59,6 +59,8 @@ def test_labels_become_nodes_of_the_tree(toy_obo):
     assert label_codes(cells, None) == {}
     with pytest.raises(ScfmError, match="holds no label"):
         label_tree(cells.assign(cell_type_ontology_term_id="unknown"), Ontology.read(toy_obo))
+    with pytest.raises(ScfmError, match="single class 'CL:0000003'"):
+        label_tree(cells.assign(cell_type_ontology_term_id="CL:0000003"), Ontology.read(toy_obo))
 
 
 def test_a_batch_holds_the_cells_asked_for(shards, dense, codes):

@@ -147,3 +147,12 @@ def test_no_error_was_printed(printed):
 
 def test_rerun_has_nothing_to_do(finished, tiny):
     assert finished.jobs(*tiny) == []
+
+
+def test_the_closing_line_names_the_report_even_if_nothing_is_left_to_do(edited):
+    done = edited.run("all", "closing", "--config", "study=tiny", "--cores", "1")
+    assert done.returncode == 0, done.stdout
+    verdicts = pd.read_csv(edited.folder / "results/tiny/claims.csv")["verdict"]
+    line = next(line for line in done.stdout.splitlines() if line.startswith("study tiny: claims: "))
+    assert all(f"{(verdicts == verdict).sum()} {verdict}" in line for verdict in set(verdicts))
+    assert line.endswith(f"open {edited.folder / 'results/tiny/report.html'}")

@@ -114,3 +114,26 @@ def test_bad_settings_stop_a_dry_run_too(fresh):
     done = fresh.run("all", "--dry-run", "--config", "study=tiny", "nonsense=1")
     assert done.returncode == 1
     assert "unknown key 'nonsense'" in done.stdout
+
+
+def test_what_the_study_says_reaches_the_commands(fresh):
+    fresh.edit(
+        STUDY, "synthetic_holdout: { role: benchmark }", "synthetic_holdout: { role: benchmark, tasks: [probe] }"
+    )
+    fresh.edit(STUDY, "mlm: { seeds: [0] }", "mlm: { seeds: [2, 3] }")
+    fresh.edit(STUDY, "wced_hce: { seeds: [0] }", "wced_hce: { seeds: [1, 3] }")
+    done = fresh.run("all", "--dry-run", "--printshellcmds", "--config", "study=tiny", "device=cpu")
+    assert done.returncode == 0, done.stdout
+    assert "-p first mlm -p second wced_hce -p seed 3 " in done.stdout
+    embeds = [line for line in done.stdout.splitlines() if "scfm benchmarks embed" in line]
+    assert embeds
+    assert all("--device cpu " in line for line in embeds)
+    assert "benchmarks probe" in done.stdout
+    assert "benchmarks ontology" not in done.stdout
+
+
+def test_a_dataset_of_no_task_is_given_none(fresh):
+    fresh.edit(STUDY, "synthetic_holdout: { role: benchmark }", "synthetic_holdout: { role: benchmark, tasks: [] }")
+    rules = {job.rule for job in fresh.jobs("all", "--config", "study=tiny")}
+    assert "prepare" in rules
+    assert not rules & {"integration", "probe", "ontology"}

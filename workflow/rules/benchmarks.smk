@@ -45,10 +45,12 @@ rule embed:
     params:
         model=lambda w: w.model if w.model == "pca" else model_folder(w.model, w.seed),
         settings=lambda w: as_json(STUDY.benchmarks.pca if w.model == "pca" else {}),
+        device=STUDY.shared.device,
         code=code("scfm.benchmarks.commands:embed", "scfm.model"),
     shell:
         "python -m scfm benchmarks embed {input.datasets} --model {params.model} --run {wildcards.model}"
-        " --seed {wildcards.seed} --settings {params.settings:q} --out {output} 2>&1 | tee {log}"
+        " --seed {wildcards.seed} --settings {params.settings:q} --device {params.device} --out {output}"
+        " 2>&1 | tee {log}"
 
 
 rule integration:
@@ -121,9 +123,10 @@ rule ontology:
         model=lambda w: model_folder(w.run, w.seed),
         study=STUDY.name,
         settings=as_json(STUDY.benchmarks.ontology),
+        device=STUDY.shared.device,
         code=code("scfm.benchmarks.commands:ontology", "scfm.model"),
     shell:
         "python -m scfm benchmarks ontology {input.datasets} --model {params.model} --run {wildcards.run}"
         " --seed {wildcards.seed} --study {params.study} --cell-ontology {input.cell_ontology}"
-        " --settings {params.settings:q} --out {output.table} --out-types {output.types} --out-nodes {output.nodes}"
-        " 2>&1 | tee {log}"
+        " --settings {params.settings:q} --device {params.device} --out {output.table} --out-types {output.types}"
+        " --out-nodes {output.nodes} 2>&1 | tee {log}"

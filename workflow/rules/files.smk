@@ -114,19 +114,40 @@ def scored_options(runs=None):
     return [f"--genes {run}:{seed}={learnability_folder(run, seed) / 'genes.parquet'}" for run, seed in trained(runs)]
 
 
+def shared_seeds(first, second):
+    """Seeds that two runs have in common, in ascending order."""
+    return sorted(set(STUDY.seeds[first]) & set(STUDY.seeds[second]))
+
+
 def agreement_pairs():
-    """Pairs of runs that differ in the reconstruction objective alone and share a seed."""
+    """Pairs of an MLM and a WCED run with a common seed, alike but for the objective.
+
+    MLM against WCED + HCE, which differ in their labels too, stands in where the study has no `wced`.
+    """
     pairs = [("mlm", "wced"), ("mlm_hce", "wced_hce"), ("mlm", "wced_hce")]
-    there = [(a, b) for a, b in pairs if {a, b} <= set(STUDY.trained_runs)]
+    there = [(a, b) for a, b in pairs if {a, b} <= set(STUDY.trained_runs) and shared_seeds(a, b)]
     return there[:2] if ("mlm", "wced") in there else there
 
 
+def figure2_parameters():
+    """The first of these pairs and their first common seed, as papermill takes them."""
+    first, second = (agreement_pairs() or [("none", "none")])[0]
+    seed = shared_seeds(first, second)[0] if agreement_pairs() else 0
+    return f"-p first {first} -p second {second} -p seed {seed}"
+
+
 # Benchmarks.
+def tasks(name):
+    """Tasks of a dataset: those of the sheet unless the study names its own, be it none."""
+    chosen = STUDY.use(name).tasks
+    return STUDY.sheet[name].tasks if chosen is None else chosen
+
+
 def prepared(task=None):
     """Prepared datasets, of one task if named."""
     names = STUDY.named("benchmark")
     if task:
-        names = [name for name in names if task in (STUDY.use(name).tasks or STUDY.sheet[name].tasks)]
+        names = [name for name in names if task in tasks(name)]
     return [BENCHMARKS / "datasets" / f"{name}.h5ad" for name in names]
 
 
@@ -166,6 +187,17 @@ def figure_files():
 
 def caption_names():
     return ["claims", *(path.stem for path in [*table_files(), *figure_files()])]
+
+
+def print_closing_line(input, log):
+    """Say how many claims have which verdict, and where the report is."""
+    import pandas as pd
+
+    verdicts = pd.read_csv(input.claims[0])["verdict"].value_counts().sort_index()
+    counts = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.items())
+    line = f"study {STUDY.name}: claims: {counts}; open {Path(input.report[0]).resolve()}"
+    Path(log[0]).write_text(f"{line}\n")
+    print(line)
 
 
 def contrasts():

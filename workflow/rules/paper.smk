@@ -175,7 +175,7 @@ rule figure2:
     conda:
         "../../envs/analysis.yaml"
     params:
-        runs=(lambda pair: f"-p first {pair[0]} -p second {pair[1]}")((agreement_pairs() or [("none", "none")])[0]),
+        runs=figure2_parameters(),
         learnability=RESULTS / "learnability",
         out=RESULTS / "figures" / "figure2",
         dpi=STUDY.paper.dpi,

@@ -20,6 +20,7 @@ Datasets = Annotated[list[Path], typer.Argument(help="h5ad files of 'scfm benchm
 Study = Annotated[str, typer.Option(help="name of the study, for the tables")]
 Run = Annotated[str, typer.Option(help="name of the run, for the tables")]
 Seed = Annotated[int, typer.Option(help="seed of the run, for the tables")]
+Device = Annotated[str, typer.Option(help="where the model runs: auto, cpu or gpu")]
 Slice = Annotated[str, typer.Option("--settings", help="settings of this task as JSON")]
 
 
@@ -63,12 +64,13 @@ def embed(
     seed: Seed,
     out: Out,
     settings: Annotated[str, typer.Option(help="settings of the PCA baseline as JSON")] = "{}",
+    device: Device = "auto",
 ) -> None:
     """Embed all datasets with one model."""
     from scfm.benchmarks.embed import embed as embed_all
     from scfm.benchmarks.embedders import open_embedder
 
-    adata = embed_all(open_embedder(model, parse(Pca, settings, "--settings")), datasets, run, seed)
+    adata = embed_all(open_embedder(model, parse(Pca, settings, "--settings"), device), datasets, run, seed)
     with whole(out) as temporary:
         adata.write_h5ad(temporary)
     widths = ", ".join(f"{pooling} {table.shape[1]}" for pooling, table in adata.obsm.items())
@@ -109,6 +111,7 @@ def ontology(
     out_types: Annotated[Path, typer.Option(help="CSV of predictions by true type")],
     out_nodes: Annotated[Path, typer.Option(help="CSV of mean node probabilities by true type")],
     settings: Slice = "{}",
+    device: Device = "auto",
 ) -> None:
     """Zero-shot annotation with the ontology."""
     import scfm
@@ -118,7 +121,7 @@ def ontology(
 
     task = parse(OntologyTask, settings, "--settings")
     whose = {"study": study, "run": run, "seed": seed}
-    results = annotate(scfm.load(model), datasets, Ontology.read(cell_ontology), task, **whose)
+    results = annotate(scfm.load(model, device), datasets, Ontology.read(cell_ontology), task, **whose)
     for path, table in zip((out, out_types, out_nodes), results, strict=True):
         write_tidy(path, table)
     print(_mean_line("ontology", results[0], "accuracy"))

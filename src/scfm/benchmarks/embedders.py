@@ -29,11 +29,14 @@ class Embedder(Protocol):
         ...
 
 
-def open_embedder(model: str, pca: Pca) -> Embedder:
+def open_embedder(model: str, pca: Pca, device: str = "auto") -> Embedder:
     """`pca`, a model directory, or an h5ad with precomputed vectors in obsm.
 
+    Args:
+        device: where a model directory runs, as in `scfm.load`.
+
     Raises:
-        ScfmError: nothing of that name.
+        ScfmError: nothing of that name; what `scfm.load` raises.
     """
     if model == "pca":
         return PcaEmbedder(pca)
@@ -42,7 +45,7 @@ def open_embedder(model: str, pca: Pca) -> Embedder:
         return Precomputed.read(path)
     import scfm
 
-    return scfm.load(path)
+    return scfm.load(path, device)
 
 
 @dataclass(frozen=True)

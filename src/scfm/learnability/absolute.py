@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from scfm.learnability.outcomes import error_column
+from scfm.learnability.outcomes import detection_auc, error_column
 from scfm.learnability.settings import Learnability
 
 
@@ -15,7 +15,8 @@ def absolute(scored: pd.DataFrame, by: str, settings: Learnability) -> pd.DataFr
         scored: genes with their outcome (see `outcomes.score`) and the column `by`.
 
     Returns:
-        Indexed by group: median_rescaled_mae, share_beating_null, median_improvement, median_auc.
+        Indexed by group: median_rescaled_mae, share_beating_null, median_improvement, median_auc (over the genes
+        with enough zero targets, see `outcomes.detection_auc`).
     """
     genes = scored[scored.reliable]
     error, null = genes[error_column(settings)], genes["rescaled_mae_null"]
@@ -26,7 +27,7 @@ def absolute(scored: pd.DataFrame, by: str, settings: Learnability) -> pd.DataFr
             "share_beating_null": (error < null).astype(float).where(null.notna()),
             # A gene with the same value in all its cells has a null error of 0 and no defined improvement.
             "median_improvement": 1 - error / null.where(null > 0),
-            "median_auc": genes["auc"],
+            "median_auc": detection_auc(genes, settings),
         }
     )
     groups = measures.groupby(by, sort=False)

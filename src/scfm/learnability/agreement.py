@@ -42,18 +42,19 @@ def agreement(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     Universes: `first` and `second` are the reliable genes of that run; `both` those evaluated in both.
 
     Args:
-        first, second: scored genes of a run: gene, family, rescaled_mae, reliable, z, outcome.
+        first, second: scored genes of a run: gene, family, rescaled_mae, rescaled_mae_ungated, reliable, z, outcome.
 
     Returns:
         One row for each universe and outcome: universe, outcome, genes (in the universe), called_first,
         called_second, shared, the keys of `overlap`, then z_spearman over the shared genes and, over the
         families with a gene evaluated in both, families, family_z_spearman and family_mae_spearman (Spearman
         correlations of the family medians of Z and of the rescaled MAE, each run over its own reliable genes).
+        The columns of `_median_errors` stand only with the universe `both`, whose genes they are of.
     """
     genes = first.merge(second, on="gene", how="outer", suffixes=("_first", "_second"))
     reliable = {side: genes[f"reliable_{side}"].eq(True) for side in ("first", "second")}
     universes = {**reliable, "both": reliable["first"] & reliable["second"]}
-    families = _families(first, second)
+    families, errors = _families(first, second), _median_errors(genes[universes["both"]])
     rows = []
     for (universe, inside), outcome in product(universes.items(), ("winner", "loser")):
         called = [inside & (genes[f"outcome_{side}"] == outcome) for side in ("first", "second")]
@@ -61,8 +62,19 @@ def agreement(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
         row = {"universe": universe, "outcome": outcome, "genes": int(inside.sum())}
         row |= {"called_first": int(called[0].sum()), "called_second": int(called[1].sum()), "shared": len(shared)}
         row |= overlap(row["called_first"], row["called_second"], row["shared"], row["genes"])
-        rows.append(row | {"z_spearman": spearman(shared.z_first, shared.z_second)} | families)
+        row |= {"z_spearman": spearman(shared.z_first, shared.z_second)} | families
+        rows.append(row | (errors if universe == "both" else {}))
     return pd.DataFrame(rows)
+
+
+def _median_errors(genes: pd.DataFrame) -> dict[str, float]:
+    """Median rescaled MAE of both runs over the same genes, gated and ungated, and second − first."""
+    medians = {}
+    for name, column in {"median_error": "rescaled_mae", "median_error_ungated": "rescaled_mae_ungated"}.items():
+        known = genes[[f"{column}_first", f"{column}_second"]].dropna()
+        first, second = known.median()
+        medians |= {f"{name}_first": first, f"{name}_second": second, f"{name}_difference": second - first}
+    return medians
 
 
 def _families(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, float]:

@@ -7,7 +7,7 @@ import pandas as pd
 from scfm.learnability.dynamics import dynamics
 from scfm.learnability.groups import crosstab, group_table
 from scfm.learnability.null import null_winners, planted_winners
-from scfm.learnability.outcomes import score
+from scfm.learnability.outcomes import detection_auc, score
 from scfm.learnability.read import at_epoch
 from scfm.learnability.sensitivity import sensitivity
 from scfm.learnability.settings import Learnability
@@ -78,6 +78,7 @@ def summarise(scored: pd.DataFrame, settings: Learnability) -> dict:
     """Counts, sparsity, null models and the planted simulation of one run, ready for JSON (NaN as None)."""
     reliable = scored[scored.reliable]
     outcomes = reliable.outcome.value_counts()
+    auc = detection_auc(reliable, settings)
     summary = {
         "run": str(scored.run.iloc[0]),
         "seed": int(scored.seed.iloc[0]),
@@ -91,7 +92,8 @@ def summarise(scored: pd.DataFrame, settings: Learnability) -> dict:
         "median_rescaled_mae": reliable.rescaled_mae.median(),
         "median_rescaled_mae_ungated": reliable.rescaled_mae_ungated.median(),
         "median_rescaled_mae_null": reliable.rescaled_mae_null.median(),
-        "median_auc": reliable.auc.median(),
+        "median_auc": auc.median(),
+        "median_auc_genes": int(auc.notna().sum()),
         "sparsity": sparsity(scored, settings),
         "null": null_winners(scored, settings),
         "planted": planted_winners(scored, settings),

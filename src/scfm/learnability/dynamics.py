@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from scfm.learnability.outcomes import reliable_genes
+from scfm.learnability.outcomes import detection_auc, reliable_genes
 from scfm.learnability.settings import Learnability
 
 MEASURES = ("rescaled_mae", "rescaled_mae_ungated", "auc")
@@ -17,9 +17,11 @@ def dynamics(errors: pd.DataFrame, annotation: pd.DataFrame, settings: Learnabil
 
     Returns:
         One row for each epoch, axis ("all", "family", "program") and group with a reliable gene: epoch, axis,
-        group, n (reliable genes), median_rescaled_mae, median_rescaled_mae_ungated, median_auc.
+        group, n (reliable genes), median_rescaled_mae, median_rescaled_mae_ungated, median_auc (over the genes with
+        enough zero targets, see `outcomes.detection_auc`).
     """
-    genes = errors[reliable_genes(errors, settings)].merge(annotation, on="gene", how="left")
+    genes = errors[reliable_genes(errors, settings)].assign(auc=lambda reliable: detection_auc(reliable, settings))
+    genes = genes.merge(annotation, on="gene", how="left")
     parts = [genes.assign(axis=axis, group=genes.get(axis, "all")) for axis in ("all", "family", "program")]
     groups = pd.concat(parts).groupby(["epoch", "axis", "group"], observed=True)
     medians = groups[list(MEASURES)].median().add_prefix("median_")

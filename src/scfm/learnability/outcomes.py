@@ -31,6 +31,12 @@ def reliable_genes(errors: pd.DataFrame, settings: Learnability) -> np.ndarray:
     return ((errors["n_nonzero"] >= settings.min_nonzero) & known).to_numpy()
 
 
+def detection_auc(genes: pd.DataFrame, settings: Learnability) -> pd.Series:
+    """Detection AUC (float [genes]), NaN where the gene has fewer nonzero or zero targets than the settings ask."""
+    enough = (genes["n_nonzero"] >= settings.min_nonzero) & (genes["n"] - genes["n_nonzero"] >= settings.min_zeros)
+    return genes["auc"].where(enough)
+
+
 def log_errors(genes: pd.DataFrame, settings: Learnability) -> np.ndarray:
     """Natural logarithm of the rescaled MAE (float64 [genes])."""
     return np.log(np.maximum(genes[error_column(settings)].to_numpy(float), SMALLEST_ERROR))

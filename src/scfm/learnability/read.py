@@ -23,7 +23,17 @@ ERRORS = (
     "auc",
 )
 ANNOTATION = ("gene", "family", "family_group", "program")
-SCORED = ("gene", "family", "program", "zero_fraction", "rescaled_mae", "reliable", "z", "outcome")
+SCORED = (
+    "gene",
+    "family",
+    "program",
+    "zero_fraction",
+    "rescaled_mae",
+    "rescaled_mae_ungated",
+    "reliable",
+    "z",
+    "outcome",
+)
 TRUTH = ("gene", "planted")
 
 

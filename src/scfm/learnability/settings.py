@@ -45,6 +45,8 @@ class Learnability(Settings):
     """Errors of the gated prediction (0 where the model says zero); false: of the ungated one."""
     min_nonzero: int = Field(default=100, ge=1)
     """A gene is reliable, and evaluated, from this many nonzero validation observations on."""
+    min_zeros: int = Field(default=20, ge=1)
+    """A reliable gene's detection AUC counts in medians from this many zero targets on (n - n_nonzero)."""
     t: float = Field(default=2.0, gt=0)
     """A winner has Z below -t, a loser above t (the value is not legible in the paper: see `sensitivity`)."""
     ratio: float = Field(default=0.9, gt=0, lt=1)

@@ -31,14 +31,19 @@ def dataset_warnings(datasets: pd.DataFrame) -> list[str]:
 
 
 def control_warnings(controls: pd.DataFrame) -> list[str]:
-    """A sentence for each run that does not beat its own random weights.
+    """A sentence for each run that does not beat its own random weights, or of which one seed cannot tell.
 
     Args:
         controls: the table of `scfm.paper.tables.controls`.
     """
-    failed = controls[~is_true(controls.above_control)]
+    untold = controls[controls.beaten.isna()]
+    failed = controls[controls.beaten.notna() & ~is_true(controls.above_control)]
     return [
+        f"{row.run} ({row.pooling}), {row.metric}: one seed, so without a spread over seeds to hold the difference "
+        f"from {row.control} against."
+        for row in untold.itertuples()
+    ] + [
         f"{row.run} ({row.pooling}), {row.metric}: does not beat {row.control} by more than the seed spread "
-        f"on enough datasets ({row.beaten} of {row.datasets})."
+        f"on enough datasets ({row.beaten:.0f} of {row.datasets})."
         for row in failed.itertuples()
     ]

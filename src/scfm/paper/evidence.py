@@ -10,7 +10,7 @@ from scfm.errors import ScfmError
 from scfm.files import must_exist
 from scfm.paper.bootstrap import dataset_seed_interval
 from scfm.paper.settings import Agreement, Check, Difference, Learnability, Paper
-from scfm.paper.tables.difference import paired
+from scfm.paper.tables.difference import DETERMINISTIC, paired
 from scfm.paper.tidy import read_table
 
 P_LIMIT = 0.05
@@ -66,7 +66,8 @@ def difference(quantity: Difference, results: Results, settings: Paper) -> Evide
             f"an interval over datasets needs {settings.min_datasets}"
         )
     ours, low, high = dataset_seed_interval(kept, settings.bootstrap, settings.confidence, settings.seed)
-    basis = f"{_count(datasets, 'dataset')}, {_count(seeds, 'seed')}{left_out}"
+    noun = "seed" if DETERMINISTIC in (quantity.ours.run, quantity.baseline.run) else "common seed"
+    basis = f"{_count(datasets, 'dataset')}, {_count(seeds, noun)}{left_out}"
     return Evidence(ours, low, high, len(kept), basis)
 
 
@@ -75,33 +76,34 @@ def _count(number: int, noun: str) -> str:
 
 
 def learnability(quantity: Learnability, results: Results, settings: Paper) -> Evidence:
-    """Mean and range over the seeds of one figure of a run's learnability tables, or of a difference of two runs.
+    """Mean and range over the seeds of one figure of a run's learnability tables, with its largest p value.
 
     Raises:
-        NotTestedError: a run is not there, or the figure is not defined.
+        NotTestedError: the run is not there, or the figure is not defined.
     """
-    ours = _by_seed(quantity, quantity.run, results)
-    name = quantity.run
-    if quantity.minus is not None:
-        ours, name = ours - _by_seed(quantity, quantity.minus, results), f"{quantity.run} − {quantity.minus}"
-    return _over_seeds(ours, f"{name}: {quantity.column}")
-
-
-def _by_seed(quantity: Learnability, run: str, results: Results) -> pd.Series:
-    """The figure of each seed of one run, indexed by seed."""
-    folders = {seed: path for (name, seed), path in results.learnability.items() if name == run}
+    folders = [path for (name, _), path in results.learnability.items() if name == quantity.run]
     if not folders:
-        raise NotTestedError(f"no learnability tables of the run {run}")
-    return pd.Series({seed: _figure(folder, quantity) for seed, folder in folders.items()}, dtype=float)
+        raise NotTestedError(f"no learnability tables of the run {quantity.run}")
+    columns = ["figure", "p"]
+    seeds = pd.DataFrame([_figure(folder, quantity) for folder in folders], columns=columns, dtype=float)
+    # A defined figure without a p value gives NaN, which is not below the limit.
+    p = seeds.p[seeds.figure.notna()].max(skipna=False) if quantity.p_column else None
+    return _over_seeds(seeds.figure, f"{quantity.run}: {quantity.column}", p)
 
 
-def _figure(folder: Path, quantity: Learnability) -> float:
+def _figure(folder: Path, quantity: Learnability) -> tuple[float, float]:
+    """The figure of one seed and the largest p value of its rows; NaN where there is none."""
+    nothing = float("nan")
     if quantity.table == "summary":
-        return _summary_value(folder / "summary.json", quantity.column)
-    columns = [quantity.column, *quantity.where]
+        return _summary_value(folder / "summary.json", quantity.column), nothing
+    tested = [quantity.p_column] if quantity.p_column else []
+    columns = [quantity.column, *quantity.where, *tested]
     table = read_table(folder / f"{quantity.table}.csv", columns, "a learnability table")
-    rows = _rows(table, quantity.where)
-    return float(rows[quantity.column].agg(quantity.over_rows)) if len(rows) else float("nan")
+    rows = _rows(table, quantity.where).dropna(subset=quantity.column)
+    if rows.empty:
+        return nothing, nothing
+    p = rows[tested].max(skipna=False).max(skipna=False) if tested else nothing
+    return float(rows[quantity.column].agg(quantity.over_rows)), float(p)
 
 
 def _rows(table: pd.DataFrame, where: dict[str, str]) -> pd.DataFrame:
@@ -148,21 +150,25 @@ def agreement(quantity: Agreement, results: Results, settings: Paper) -> Evidenc
 
 
 def check(quantity: Check, results: Results, settings: Paper) -> Evidence:
-    """One row of check.csv with its own interval.
+    """One row of check.csv, over all seeds of its run, with its own interval.
 
     Raises:
         NotTestedError: no check.csv (only the synthetic census has a known truth), or no such row.
+        ScfmError: check.csv is of several runs.
     """
     if results.check is None:
         raise NotTestedError("only a study on the synthetic census knows the truth")
-    table = read_table(results.check, ["check", "value", "low", "high"], "the check of the planted truth")
-    rows = table[table.check == quantity.name]
+    columns = ["run", "seed", "quantity", "value", "low", "high"]
+    table = read_table(results.check, columns, "the check of the planted truth")
+    rows = table[(table["quantity"] == quantity.name) & table.seed.isna()]
     if rows.empty:
-        raise NotTestedError(f"the check of the planted truth has no row {quantity.name}")
+        raise NotTestedError(f"the check of the planted truth has no row {quantity.name} over all seeds")
+    if len(rows) > 1:
+        raise ScfmError(f"{results.check}: checks the runs {', '.join(rows.run)}; give the check of one run")
     value, low, high = rows.iloc[0][["value", "low", "high"]].astype(float)
     if pd.isna([value, low, high]).any():
         raise NotTestedError(f"{quantity.name} is not defined: no planted gene is evaluated")
-    return Evidence(value, low, high, None, "all seeds, bootstrap over genes")
+    return Evidence(value, low, high, None, f"run {rows.run.iloc[0]}, all seeds, bootstrap over genes")
 
 
 MEASURE = {"difference": difference, "learnability": learnability, "agreement": agreement, "check": check}

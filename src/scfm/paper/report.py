@@ -31,7 +31,6 @@ PACKAGES = (
     "scanpy",
     "tiledbsoma",
     "igraph",
-    "leidenalg",
     "pynndescent",
     "snakemake",
     "papermill",

@@ -37,7 +37,7 @@ class Arm(Settings):
 
 
 class Difference(Settings):
-    """ours − baseline in one metric, paired by dataset and seed."""
+    """ours − baseline in one metric, paired by dataset and by the seeds that both have."""
 
     kind: Literal["difference"]
     task: str
@@ -60,17 +60,17 @@ class Learnability(Settings):
     """Name of the pretraining run."""
     column: str
     """Column of the table, or key of summary.json (dots go one level down)."""
-    minus: str | None = None
-    """A second run whose figure is subtracted, seed by seed."""
     where: dict[str, str] = {}
     """Columns of the table and the value that a row must have; none for `summary`."""
     over_rows: Literal["min", "max", "median"] | None = None
     """How the rows of one seed become one figure; left out for `summary`."""
+    p_column: str | None = None
+    """Column with the (adjusted) p value; the claim then also needs it below 0.05 in every seed and row."""
 
     @model_validator(mode="after")
     def _rows_are_reduced(self) -> "Learnability":
-        if self.table == "summary" and (self.over_rows or self.where):
-            raise ValueError("over_rows and where belong to the tables families and programs, not to summary")
+        if self.table == "summary" and (self.over_rows or self.where or self.p_column):
+            raise ValueError("over_rows, where and p_column belong to the tables families and programs, not to summary")
         if self.table != "summary" and self.over_rows is None:
             raise ValueError("over_rows must say how the rows of a seed become one figure")
         return self
@@ -93,11 +93,11 @@ class Agreement(Settings):
 
 
 class Check(Settings):
-    """One row of check.csv: the planted truth of the synthetic census."""
+    """One row of check.csv, over all seeds of its run: the planted truth of the synthetic census."""
 
     kind: Literal["check"]
     name: str
-    """Value of the column `check`."""
+    """Value of the column `quantity`, e.g. type_minus_noise; whichever run the study checks."""
 
 
 class Untested(Settings):

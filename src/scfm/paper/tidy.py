@@ -5,23 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from scfm.benchmarks.results import COLUMNS
 from scfm.errors import ScfmError
 from scfm.files import must_exist
 
-COLUMNS = (
-    "study",
-    "run",
-    "pooling",
-    "dataset",
-    "task",
-    "metric",
-    "split",
-    "fold",
-    "seed",
-    "value",
-    "n",
-    "contaminated",
-)
 TEXT = ("study", "run", "pooling", "dataset", "task", "metric", "split", "fold")
 KEYS = ["study", "run", "pooling", "dataset", "task", "metric", "split"]
 

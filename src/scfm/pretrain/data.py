@@ -30,12 +30,19 @@ def label_tree(cells: pd.DataFrame, ontology: Ontology) -> LabelTree:
     """The ontology pruned to the corpus's labels.
 
     Raises:
-        ScfmError: no cell has an ontology label, or a label is unknown to the ontology.
+        ScfmError: no cell has an ontology label, all labels lie on one line from the root, or a label is unknown to
+            the ontology.
     """
     labels = sorted(set(cells["cell_type_ontology_term_id"]) - {UNKNOWN})
     if not labels:
         raise ScfmError("corpus cells.parquet: 'cell_type_ontology_term_id' holds no label; an HCE run needs some")
-    return LabelTree.prune(ontology, labels)
+    tree = LabelTree.prune(ontology, labels)
+    if len(tree.leaves) < 2:
+        raise ScfmError(
+            f"corpus cells.parquet: column 'cell_type_ontology_term_id' holds the single class '{tree.leaves[0]}'; "
+            "an HCE run needs two or more types, none above the other"
+        )
+    return tree
 
 
 def label_codes(cells: pd.DataFrame, tree: LabelTree | None) -> dict[str, np.ndarray]:

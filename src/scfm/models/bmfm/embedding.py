@@ -36,7 +36,7 @@ class TokenEmbedding(nn.Module):
 
     @torch.no_grad()
     def start_cls_at_zero(self) -> None:
-        """Let each CLS start as the mean of its cell's tokens, without a constant that drowns them (ours)."""
+        """Let each CLS start as the mean of its cell's tokens, without a constant that drowns them."""
         self.gene.weight[self.genes :] = 0
         self.special.weight[2:] = 0
 

@@ -54,7 +54,8 @@ class Network(nn.Module):
         self.pooler = Pooler(width) if settings.heads and not wced else None
         self.register_buffer("membership", membership, persistent=False)
         initialise(self, settings.encoder, torch.Generator().manual_seed(seed))
-        self.embedding.start_cls_at_zero()
+        if settings.encoder.cls_init == "zero":
+            self.embedding.start_cls_at_zero()
 
     def encode(self, view: View, rows: Rows | None = None) -> Tensor:
         """float [tokens, hidden], or [rows, hidden] of some tokens alone."""

@@ -22,6 +22,8 @@ class Encoder(Settings):
     """Epsilon of the RMSNorm layers."""
     init_std: float = Field(0.02, gt=0)
     """Standard deviation of the initial weights; narrow encoders learn sooner from larger ones."""
+    cls_init: Literal["zero", "normal"] = "zero"
+    """Initial CLS embeddings: `zero` starts each as the mean of its cell's tokens (ours); `normal` as the others."""
     embedding_norm: bool = False
     """Normalise the summed embedding before block 0, as the released code does."""
     final_norm: bool = True

@@ -17,6 +17,8 @@ CONTAMINATED = "†"
 SUBSAMPLE = "‡"
 UNDEFINED = "–"
 BASELINES = ("pca", "random")
+EVALUATED = "accuracy"
+"""The metric of the task ontology whose cells are those with a known type in the tree."""
 
 
 def metric_by_dataset(tidy: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
@@ -65,6 +67,9 @@ def _overall(chosen: pd.DataFrame, run: str, pooling: str) -> str:
 def by_run(tidy: pd.DataFrame, task: str, keys: list[str] = KEYS) -> pd.DataFrame:
     """Every metric of one task: one row for each run, pooling and dataset, one text column for each metric.
 
+    Columns: run, pooling, dataset, n (cells behind the accuracy), cells (the most behind any metric: all of the
+    dataset's), then the metrics.
+
     Raises:
         ScfmError: no row of the tidy results has this task.
     """
@@ -77,5 +82,7 @@ def by_run(tidy: pd.DataFrame, task: str, keys: list[str] = KEYS) -> pd.DataFram
     wide = summary.pivot(index=index, columns="metric", values="cell").fillna("").rename_axis(columns=None)
     wide = wide[list(dict.fromkeys(summary.metric))].reset_index()
     order = {name: place for place, name in enumerate(dict.fromkeys(summary.run))}
-    wide.insert(len(index), "n", wide[index].merge(summary.groupby(index, as_index=False).n.max(), on=index).n)
+    evaluated = summary.loc[summary.metric == EVALUATED, [*index, "n"]].astype({"n": "Int64"})
+    wide.insert(len(index), "n", wide[index].merge(evaluated, on=index, how="left").n)
+    wide.insert(len(index) + 1, "cells", wide[index].merge(summary.groupby(index, as_index=False).n.max(), on=index).n)
     return wide.sort_values("run", key=lambda runs: runs.map(order), kind="stable", ignore_index=True)

@@ -15,11 +15,13 @@ ENOUGH = 2
 def controls(tidy: pd.DataFrame) -> pd.DataFrame:
     """One row for each metric, run and pooling.
 
-    A dataset counts as beaten if the mean difference exceeds the wider of the two ranges over seeds. The control
-    has the same pooling, or the first of the control's if it does not offer that one.
+    A dataset counts as beaten if the mean difference exceeds the range over seeds, the wider one where both the run
+    and the control have several. With one seed each there is no range, and nothing is counted. The control has the
+    same pooling, or the first of the control's if it does not offer that one.
 
     Returns:
-        Columns metric, run, pooling, control, datasets, beaten, mean_difference, above_control (bool).
+        Columns metric, run, pooling, control, datasets, seeds, control_seeds, beaten (Int64), mean_difference,
+        above_control (boolean); beaten and above_control are NA without any range over seeds.
 
     Raises:
         ScfmError: the results hold no run `random`.
@@ -36,7 +38,7 @@ def controls(tidy: pd.DataFrame) -> pd.DataFrame:
         _row(metric, run, pooling, own, control[control.metric == metric])
         for (metric, run, pooling), own in trained.groupby(["metric", "run", "pooling"], sort=False)
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype({"beaten": "Int64", "above_control": "boolean"})
 
 
 def _row(metric: str, run: str, pooling: str, own: pd.DataFrame, control: pd.DataFrame) -> dict:
@@ -44,15 +46,20 @@ def _row(metric: str, run: str, pooling: str, own: pd.DataFrame, control: pd.Dat
     against = pooling if pooling in offered else offered[0]
     both = own.merge(control[control.pooling == against], on="dataset", suffixes=("", "_control"))
     gain = both["mean"] - both.mean_control
-    spread = pd.concat([both.high - both.low, both.high_control - both.low_control], axis=1).max(axis=1)
-    beaten = int((gain > spread).sum())
+    own_range = (both.high - both.low).where(both.seeds > 1)
+    control_range = (both.high_control - both.low_control).where(both.seeds_control > 1)
+    spread = pd.concat([own_range, control_range], axis=1).max(axis=1)
+    known = int(spread.notna().sum())
+    beaten = int((gain > spread).sum()) if known or both.empty else pd.NA
     return {
         "metric": metric,
         "run": run,
         "pooling": pooling,
         "control": f"{CONTROL}/{against}",
         "datasets": len(both),
+        "seeds": int(own.seeds.max()),
+        "control_seeds": int(control.seeds.max()),
         "beaten": beaten,
         "mean_difference": gain.mean(),
-        "above_control": beaten >= min(ENOUGH, len(both)) > 0,
+        "above_control": pd.NA if beaten is pd.NA else beaten >= min(ENOUGH, known) > 0,
     }

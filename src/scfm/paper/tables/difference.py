@@ -8,24 +8,27 @@ from scfm.paper.tidy import per_seed
 
 MEASURES = {"avg_bio": "integration", "macro_f1": "probe"}
 """Metric to task; the two columns of the paper's table."""
+DETERMINISTIC = "pca"
+"""The baseline without a random choice: its one result stands against every seed of a trained run."""
 
 
 def paired(tidy: pd.DataFrame, task: str, metric: str, ours: Arm, baseline: Arm) -> pd.DataFrame:
     """ours − baseline for each dataset and seed that both have, both values defined.
 
-    A side with a single seed, such as PCA, stands against every seed of the other.
+    Only the deterministic baseline is repeated for every seed of the other side: a trained network with one seed
+    is paired in that seed alone, as repeating it would hide its own spread.
 
     Returns:
         Columns dataset, seed, value (the difference), n, contaminated; empty if nothing is in common.
     """
     chosen = per_seed(tidy[(tidy.task == task) & (tidy.metric == metric)])
     sides = [chosen[(chosen.run == arm.run) & (chosen.pooling == arm.pooling)] for arm in (ours, baseline)]
-    if sides[1].seed.nunique() == 1:
-        both = sides[0].merge(sides[1].drop(columns="seed"), on="dataset", suffixes=("", "_baseline"))
-    elif sides[0].seed.nunique() == 1:
-        both = sides[0].drop(columns="seed").merge(sides[1], on="dataset", suffixes=("", "_baseline"))
-    else:
+    repeated = [set(side.run) == {DETERMINISTIC} and side.seed.nunique() == 1 for side in sides]
+    if all(repeated) or not any(repeated):
         both = sides[0].merge(sides[1], on=["dataset", "seed"], suffixes=("", "_baseline"))
+    else:
+        sides[repeated.index(True)] = sides[repeated.index(True)].drop(columns="seed")
+        both = sides[0].merge(sides[1], on="dataset", suffixes=("", "_baseline"))
     both["value"] = both.value - both.value_baseline
     both["contaminated"] = both.contaminated | both.contaminated_baseline
     return both.loc[both.value.notna(), ["dataset", "seed", "value", "n", "contaminated"]].reset_index(drop=True)
@@ -44,7 +47,8 @@ def parse_contrast(text: str) -> tuple[Arm, Arm]:
 
 
 def differences(tidy: pd.DataFrame, contrasts: list[tuple[Arm, Arm]]) -> pd.DataFrame:
-    """One row for each contrast and dataset; for each metric the mean, SD and range of the difference over seeds.
+    """One row for each contrast and dataset: the number of seeds paired, and for each metric the mean, SD and range
+    of the difference over them.
 
     Raises:
         ScfmError: no contrast given, or one for which the results have no dataset and seed in common.
