@@ -14,7 +14,8 @@ BIN := $(abspath $(VENV))/bin
 
 study: $(INSTALLED)
 	$(BIN)/python workflow/unlock.py
-	PATH=$(BIN):$$PATH $(BIN)/snakemake all closing --cores $(CORES) $(ARGS)
+	PATH=$(BIN):$$PATH $(BIN)/snakemake all --cores $(CORES) $(ARGS)
+	@PATH=$(BIN):$$PATH $(BIN)/snakemake closing --cores 1 --quiet all $(ARGS)
 
 test: $(INSTALLED)
 	PATH=$(BIN):$$PATH OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
