@@ -108,7 +108,8 @@ def test_the_same_seed_gives_the_same_files_and_another_does_not(toy_run, fit):
 def test_a_checkpoint_of_other_settings_labels_or_code_is_not_resumed(toy_run, fit, steps, toy_obo, tmp_path):
     work, settings = tmp_path / "work", toy_run(heads=True, epochs=1)
     later = tmp_path / "later.obo"
-    later.write_text(toy_obo.read_text().replace("id: CL:0000004", "id: CL:0000004\nis_a: CL:0000003"))
+    later.write_text(toy_obo.read_text() + "\n[Term]\nid: CL:0000009\nname: new between\n")
+    later.write_text(later.read_text().replace("id: CL:0000004", "id: CL:0000004\nis_a: CL:0000009"))
     comment = tmp_path / "comment.obo"
     comment.write_text(toy_obo.read_text() + "\n! a remark\n")
     fit(settings, "a", work=work)
