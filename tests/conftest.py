@@ -161,3 +161,14 @@ def toy_adata():
     obs.index = [f"cell{i}" for i in range(len(obs))]
     var = pd.DataFrame(index=[f"G{i}" for i in range(GENES)])
     return anndata.AnnData(csr_matrix(counts.astype(np.float32)), obs, var)
+
+
+@pytest.fixture(scope="session")
+def need():
+    """Function: skip, with the reason, what this machine cannot run; in CI that is a failure."""
+
+    def check(there: object, reason: str) -> None:
+        if not there:
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+
+    return check
