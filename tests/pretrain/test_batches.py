@@ -96,7 +96,7 @@ def test_updates_depend_on_seed_and_epoch_alone(shards, codes):
 @pytest.mark.parametrize("world", [2, 3])
 def test_ranks_share_out_the_global_updates(shards, codes, world):
     rows = shards.rows("train")
-    ranks = [rows_of(Updates(shards, rows, codes, 8, 2, (5, 1), rank, world)) for rank in range(world)]
+    ranks = [rows_of(Updates(shards, rows, codes, 8, 2, (5, 1), 0, rank, world)) for rank in range(world)]
     together = rows_of(Updates(shards, rows, codes, 8, 2 * world, (5, 1)))
     assert [len(held) for held in ranks] == [len(rows) // (16 * world)] * world
     for step, whole in enumerate(together):

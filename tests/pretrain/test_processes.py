@@ -16,25 +16,25 @@ from scfm.settings import as_json
 
 # The command trains several processes on GPUs only; here the same code runs them on the CPU.
 PROCESS = """
-import functools, sys
+import os, signal, sys
 from pathlib import Path
 import lightning
 from scfm.pretrain import train as module
-from scfm.pretrain.module import Pretrain
 from scfm.pretrain.settings import Run
+from scfm.pretrain.trainer import Trainer
 from scfm.settings import parse
 
-trainer = lightning.Trainer
-lightning.Trainer = lambda accelerator, **keys: trainer(accelerator="cpu", **keys)
+fabric = lightning.Fabric
+lightning.Fabric = lambda accelerator, **keys: fabric(accelerator="cpu", **keys)
 settings, shards, ontology, folder, stop = sys.argv[1:]
-original = Pretrain.training_step
+original = Trainer.update
 
-def step(self, update, index):
-    if self.global_step == int(stop):
-        raise KeyboardInterrupt
-    return original(self, update, index)
+def update(self, *arguments):
+    if self.step == int(stop) and self.fabric.global_rank == 1:  # one rank alone gets the signal
+        os.kill(os.getpid(), signal.SIGTERM)
+    return original(self, *arguments)
 
-Pretrain.training_step = step
+Trainer.update = update
 folder = Path(folder)
 module.train(parse(Run, settings, "test"), "toy/0", 0, Path(shards), Path(ontology), folder / "work", folder / "two", 2)
 """
@@ -70,11 +70,13 @@ def test_two_processes_interrupted_and_resumed_equal_one(toy_run, toy_shards, to
     two = toy_run(**keys, batch_cells=8, accumulate=2)
     train(one, "toy/0", 0, toy_shards, toy_obo, tmp_path / "work-one", tmp_path / "one", 0)
     words = (as_json(two), toy_shards, toy_obo, tmp_path)
-    codes, errors = launch(tmp_path, *words, 15)
+    codes, errors = launch(tmp_path, *words, 9)  # in the middle of the second epoch
     assert all(codes), errors
+    assert all("stopped" in error and "step 10 of 18" in error for error in errors), errors
     assert len(list((tmp_path / "work").glob("*.ckpt"))) == 1
     codes, errors = launch(tmp_path, *words, -1)
     assert codes == [0, 0], errors
+    assert "going on from step 10 of 18" in errors[0]
     whole, shared = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     for name, tensor in whole.items():
         torch.testing.assert_close(shared[name], tensor, atol=1e-3, rtol=1e-2, msg=name)

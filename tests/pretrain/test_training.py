@@ -1,6 +1,7 @@
 """Whole trainings of a toy run: what they write, what they learn, and what survives an interruption."""
 
 import json
+import os
 import signal
 
 import numpy as np
@@ -14,8 +15,8 @@ from scfm.errors import ScfmError
 from scfm.model import load
 from scfm.pretrain.data import marginals
 from scfm.pretrain.guard import sole_trainer
-from scfm.pretrain.module import Pretrain
 from scfm.pretrain.train import train
+from scfm.pretrain.trainer import Stopped, Trainer
 
 FILES = {"model.safetensors", "config.json", "genes.parquet", "labels.json", "metrics.csv", "gene_errors.parquet"}
 RUN_TIME = ["cells_per_s", "tokens_per_s", "loader_wait", "peak_memory_mb"]
@@ -25,9 +26,9 @@ RUN_TIME = ["cells_per_s", "tokens_per_s", "loader_wait", "peak_memory_mb"]
 def fit(toy_shards, toy_obo, tmp_path):
     """Function that trains into a folder of its own."""
 
-    def run(settings, name, seed=0, shards=toy_shards, ontology=toy_obo, work=None, code=""):
+    def run(settings, name, seed=0, shards=toy_shards, ontology=toy_obo, work=None, code="", max_minutes=None):
         work = work or tmp_path / f"{name}-work"
-        train(settings, f"toy/{seed}", seed, shards, ontology, work, tmp_path / name, 0, code)
+        train(settings, f"toy/{seed}", seed, shards, ontology, work, tmp_path / name, 0, code, max_minutes)
         return tmp_path / name
 
     return run
@@ -35,20 +36,34 @@ def fit(toy_shards, toy_obo, tmp_path):
 
 @pytest.fixture
 def steps(monkeypatch):
-    """Updates done by this process; `stop_at` ends it like Ctrl-C before that update."""
-    done = {"count": 0, "stop_at": None}
-    original = Pretrain.training_step
+    """Updates done; `at` holds functions to call before the update of that number, `validated` before a validation."""
+    done = {"count": 0, "at": {}, "validated": None}
+    update, validate = Trainer.update, Trainer.validate
 
-    def step(module, update, index):
-        if module.global_step == done["stop_at"]:
-            raise KeyboardInterrupt
+    def counted(trainer, *arguments):
+        done["at"].pop(trainer.step, lambda: None)()
         done["count"] += 1
-        return original(module, update, index)
+        return update(trainer, *arguments)
 
-    monkeypatch.setattr(Pretrain, "training_step", step)
-    handler = signal.getsignal(signal.SIGINT)
-    yield done
-    signal.signal(signal.SIGINT, handler)
+    def called(trainer, *arguments, **keys):
+        (done["validated"] or (lambda: None))()
+        return validate(trainer, *arguments, **keys)
+
+    monkeypatch.setattr(Trainer, "update", counted)
+    monkeypatch.setattr(Trainer, "validate", called)
+    return done
+
+
+def terminate():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def die():
+    raise MemoryError("like SIGKILL: nothing is written")
 
 
 def read(folder):
@@ -66,20 +81,63 @@ def assert_same_run(one, other):
         pd.testing.assert_frame_equal(table, other_tables[name], rtol=1e-6)
 
 
-@pytest.mark.parametrize(("objective", "every", "stop_at"), [("mlm", 1, 8), ("wced", 2, 9), ("wced", 4, 20)])
-def test_an_interrupted_run_ends_as_if_undisturbed(toy_run, fit, steps, objective, every, stop_at, tmp_path):
-    inputs = {"tokens": 12, "dropout": 0.2, "zeros": {"strategy": "interleave"}}
-    settings = toy_run(objective, heads=True, inputs=inputs, epochs=4, validate_every=every)
+INPUTS = {"tokens": 12, "dropout": 0.2, "zeros": {"strategy": "interleave"}}
+
+
+@pytest.mark.parametrize(("objective", "every", "workers"), [("mlm", 1, 0), ("wced", 2, 0), ("wced", 4, 2)])
+def test_a_run_asked_to_stop_anywhere_goes_on_as_if_undisturbed(
+    toy_run, fit, steps, objective, every, workers, tmp_path
+):
+    settings = toy_run(objective, heads=True, inputs=INPUTS, epochs=4, validate_every=every, workers=workers)
     undisturbed = fit(settings, "undisturbed")
     assert steps["count"] == 24
-    steps["stop_at"], steps["count"] = stop_at, 0
-    with pytest.raises((KeyboardInterrupt, SystemExit)):
-        fit(settings, "resumed")
+    steps["count"] = 0
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    # In the middle of an epoch, at its last update, at its first, and twice in a row.
+    steps["at"] = {2: terminate, 5: interrupt, 11: terminate, 12: terminate, 20: interrupt}
+    for number, name in ((3, "SIGTERM"), (6, "SIGINT"), (12, "SIGTERM"), (13, "SIGTERM"), (21, "SIGINT")):
+        with pytest.raises(Stopped, match=f"toy/0: stopped by {name} at step {number} of 24; run again"):
+            fit(settings, "resumed")
     assert not (tmp_path / "resumed").exists()
-    steps["stop_at"] = None
+    assert {number: signal.getsignal(number) for number in before} == before
     resumed = fit(settings, "resumed")
-    assert steps["count"] == 24 + stop_at % 6  # nothing but the broken epoch is done twice
+    assert steps["count"] == 24  # nothing is done twice
     assert_same_run(undisturbed, resumed)
+
+
+def test_a_run_stopped_in_its_validation_repeats_that_alone(toy_run, fit, steps):
+    settings = toy_run(heads=True, inputs=INPUTS, epochs=4, validate_every=2)
+    undisturbed = fit(settings, "undisturbed")
+    steps["count"], steps["validated"] = 0, terminate
+    with pytest.raises(Stopped, match="at step 12 of 24"):
+        fit(settings, "resumed")
+    steps["validated"] = None
+    assert_same_run(undisturbed, fit(settings, "resumed"))
+    assert steps["count"] == 24
+
+
+def test_a_killed_run_goes_on_from_its_last_epoch(toy_run, fit, steps, capsys):
+    settings = toy_run("mlm", heads=True, inputs=INPUTS, epochs=4)
+    undisturbed = fit(settings, "undisturbed")
+    steps["count"], steps["at"] = 0, {10: die}
+    with pytest.raises(MemoryError):
+        fit(settings, "resumed")
+    capsys.readouterr()
+    resumed = fit(settings, "resumed")
+    assert "toy/0: going on from step 6 of 24" in capsys.readouterr().err
+    assert steps["count"] == 24 + 4
+    assert_same_run(undisturbed, resumed)
+
+
+def test_a_run_whose_time_is_up_stops_and_goes_on(toy_run, fit, steps):
+    settings = toy_run(heads=True)
+    undisturbed = fit(settings, "undisturbed")
+    steps["count"] = 0
+    for number in range(1, 4):
+        with pytest.raises(Stopped, match=rf"after max_time \(0 minutes\) at step {number} of 12"):
+            fit(settings, "resumed", max_minutes=0)
+    assert_same_run(undisturbed, fit(settings, "resumed", max_minutes=60))
+    assert steps["count"] == 12
 
 
 def test_a_finished_run_started_again_writes_the_same_directory(toy_run, fit, steps, tmp_path):

@@ -7,42 +7,41 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import scfm.pretrain.module as trained
+import scfm.pretrain.trainer as trained
 from scfm.models.bmfm.network import Network
 from scfm.models.bmfm.view import make_view
-from scfm.pretrain.module import Pretrain
+from scfm.pretrain.optimizer import make_optimizer
 from scfm.pretrain.train import train
 
 
 @pytest.fixture
-def module(toy_run):
-    def make(updates=100, **training):
+def optimizer(toy_run):
+    def make(**training):
         run = toy_run(**training)
-        network = Network(run.model, 5, None, seed=0)
-        measured, mean = torch.ones(1, 5, dtype=torch.bool), torch.zeros(5)
-        return Pretrain(network, run.training, measured, mean, np.zeros(5), list("abcde"), 0, "toy/0", updates)
+        return make_optimizer(Network(run.model, 5, None, seed=0), run.training, updates=100)
 
     return make
 
 
-def test_the_rate_rises_stays_and_falls(module):
-    _, (schedule,) = module(100, warmup_steps=10, decay_steps=20).configure_optimizers()
+def test_the_rate_rises_stays_and_falls(optimizer):
+    _, schedule = optimizer(warmup_steps=10, decay_steps=20)
     rate = schedule.lr_lambdas[0]
     np.testing.assert_allclose([rate(step) for step in range(10)], np.arange(1, 11) / 10)
     assert {rate(step) for step in range(10, 81)} == {1.0}
     np.testing.assert_allclose([rate(step) for step in range(80, 101)], np.arange(20, -1, -1) / 20)
-    _, (schedule,) = module(100, warmup_steps=0).configure_optimizers()
+    _, schedule = optimizer(warmup_steps=0)
     assert {schedule.lr_lambdas[0](step) for step in range(100)} == {1.0}
 
 
-def test_weight_decay_is_on_matrices_only(module):
-    model = module(weight_decay=0.3, betas=[0.8, 0.95])
-    (optimizer,), _ = model.configure_optimizers()
+def test_weight_decay_is_on_matrices_only(toy_run):
+    run = toy_run(weight_decay=0.3, betas=[0.8, 0.95])
+    network = Network(run.model, 5, None, seed=0)
+    optimizer, _ = make_optimizer(network, run.training, updates=100)
     for group in optimizer.param_groups:
         assert {p.ndim > 1 for p in group["params"]} == {group["weight_decay"] == 0.3}
         assert group["betas"] == (0.8, 0.95)
     assert {group["weight_decay"] for group in optimizer.param_groups} == {0.3, 0.0}
-    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(model.parameters()))
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(network.parameters()))
 
 
 @pytest.mark.parametrize("heads", [False, True])

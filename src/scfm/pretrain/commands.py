@@ -29,6 +29,7 @@ def train(
     gpus: Annotated[int, typer.Option(help="GPUs to use where there are any")] = 1,
     need_gpu: Annotated[bool, typer.Option(help="stop where there is no GPU")] = False,
     code: Annotated[str, typer.Option(help="digest of the code; a checkpoint of another digest is not resumed")] = "",
+    max_time: Annotated[float | None, typer.Option(help="minutes after which to write a checkpoint and stop")] = None,
 ) -> None:
     """Train one run with one seed; resume from its last checkpoint."""
     import torch
@@ -45,6 +46,6 @@ def train(
     devices = 0 if device == "cpu" else min(gpus, there)
     if not devices and device == "auto":
         print(f"pretrain {run}/{seed}: no GPU visible, training on the CPU", flush=True)
-    summary = train_run(resolved, f"{run}/{seed}", seed, shards, ontology, work, out, devices, code)
+    summary = train_run(resolved, f"{run}/{seed}", seed, shards, ontology, work, out, devices, code, max_time)
     if summary:
         print(summary)

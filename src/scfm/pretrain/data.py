@@ -66,7 +66,7 @@ def read_cells(shards: Shards, rows: np.ndarray, labels: dict[str, np.ndarray]) 
 
 
 class Updates(IterableDataset):
-    """The updates of one epoch: lists of micro-batches; the last incomplete update is dropped."""
+    """The updates of one epoch from `first` on: lists of micro-batches; the last incomplete update is dropped."""
 
     def __init__(
         self,
@@ -76,23 +76,25 @@ class Updates(IterableDataset):
         batch_cells: int,
         accumulate: int,
         seed: tuple[int, int],
+        first: int = 0,
         rank: int = 0,
         world: int = 1,
     ) -> None:
         self.shards, self.rows, self.labels = shards, rows, labels
-        self.batch_cells, self.accumulate, self.seed = batch_cells, accumulate, seed
+        self.batch_cells, self.accumulate, self.seed, self.first = batch_cells, accumulate, seed, first
         self.rank, self.world = rank, world
 
     def __len__(self) -> int:
+        """Updates of the whole epoch."""
         return len(self.rows) // (self.batch_cells * self.accumulate * self.world)
 
     def __iter__(self) -> Iterator[list[Cells]]:
         worker = torch.utils.data.get_worker_info()
-        first, step = (worker.id, worker.num_workers) if worker else (0, 1)
+        offset, step = (worker.id, worker.num_workers) if worker else (0, 1)
         order = np.random.default_rng(self.seed).permutation(self.rows)
         shape = (len(self), self.world, self.accumulate, self.batch_cells)
         order = order[: np.prod(shape)].reshape(shape)
-        for update in order[first::step, self.rank]:
+        for update in order[self.first + offset :: step, self.rank]:
             yield [read_cells(self.shards, batch, self.labels) for batch in update]
 
 

@@ -3,16 +3,14 @@
 import hashlib
 import logging
 import os
-import warnings
 from pathlib import Path
 
 import lightning
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.strategies import DDPStrategy
-from torch.utils.data import DataLoader
+from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from lightning.fabric.strategies import DDPStrategy
 
 from scfm.corpus import Shards
 from scfm.errors import ScfmError
@@ -20,10 +18,10 @@ from scfm.model import write_model
 from scfm.models.bmfm.network import Network
 from scfm.ontology import LabelTree, Ontology
 from scfm.pretrain.data import Batches, Updates, choose_rows, label_codes, label_tree, marginals
-from scfm.pretrain.guard import die_with_parent, sole_trainer
-from scfm.pretrain.module import Pretrain
-from scfm.pretrain.progress import Progress
+from scfm.pretrain.guard import sole_trainer
 from scfm.pretrain.settings import Run
+from scfm.pretrain.stop import stop_on_request
+from scfm.pretrain.trainer import Trainer
 from scfm.settings import as_json
 
 
@@ -37,26 +35,29 @@ def train(
     out: Path,
     devices: int,
     code: str = "",
+    max_minutes: float | None = None,
 ) -> str:
     """Train from the last checkpoint in `work`, if there is one of these settings, and write `out`.
 
     Args:
         devices: GPUs (then started by torchrun when above 1), or 0 for the CPU.
         code: digest of the code, where a checkpoint of other code must not be resumed.
+        max_minutes: time after which to write a checkpoint and stop.
 
     Returns:
         A summary line; empty on all processes but the first.
 
     Raises:
+        Stopped: a signal or `max_minutes` asked to stop before the end; a checkpoint is written.
         ScfmError: no cells in a split, no ontology or no label for an HCE run, too few cells for one update, a loss
             that is not finite, another trainer at work, or fewer processes than devices.
     """
-    die_with_parent()
     world = int(os.environ.get("WORLD_SIZE", 1))
     if world != max(devices, 1):
         raise ScfmError(f"{name}: {devices} devices asked but {world} processes started; launch with torchrun")
     rank = int(os.environ.get("RANK", 0))
-    _quiet()
+    for logger in ("lightning.fabric", "lightning.pytorch"):
+        logging.getLogger(logger).setLevel(logging.ERROR)  # hints; what matters is printed by `Progress`
     shards = Shards.open(shards_path)
     if run.model.heads and ontology_path is None:
         raise ScfmError(f"{name}: a run with a label head needs the Cell Ontology; name its file with --ontology")
@@ -67,67 +68,44 @@ def train(
     labels = label_codes(shards.cells, tree)
     t = run.training
 
-    def updates(epoch: int) -> Updates:
-        return Updates(shards, train_rows, labels, t.batch_cells, t.accumulate, (seed, epoch), rank, world)
+    def updates(epoch: int, first: int) -> Updates:
+        return Updates(shards, train_rows, labels, t.batch_cells, t.accumulate, (seed, epoch), first, rank, world)
 
-    total = t.epochs * len(updates(0)) if run.trained else 0
-    if run.trained and not total:
+    if run.trained and not len(updates(0, 0)):
         raise ScfmError(
             f"{name}: {len(train_rows)} training cells are fewer than one update of "
             f"{t.batch_cells * t.accumulate * world}; lower training.batch_cells or accumulate"
         )
-    module = _module(run, name, seed, shards, tree, train_rows, validation_rows, total)
-    digest = _digest(run, seed, shards_path, tree, code)
     with sole_trainer(work / f"rank{rank}"):
-        trainer, progress = _trainer(run, name, work, digest, devices, total)
-        validation = DataLoader(
-            Batches(shards, validation_rows, labels, t.validation_cells, rank, world), batch_size=None
-        )
+        trainer = _trainer(run, name, seed, shards, tree, train_rows, validation_rows, len(updates(0, 0)), devices)
+        validation = Batches(shards, validation_rows, labels, t.validation_cells, rank, world)
         if run.trained:
-            data = _EpochLoaders(updates, validation, t.workers)
-            last = work / f"{digest}.ckpt"
-            trainer.fit(module, data, ckpt_path=last if last.exists() else None)
-            speed = progress.speed(module)
+            checkpoint = work / f"{_digest(run, seed, shards_path, tree, code)}.ckpt"
+            with stop_on_request(max_minutes) as stop:
+                trainer.fit(updates, validation, checkpoint, stop)
         else:
-            trainer.validate(module, validation, verbose=False)
-            speed = {}
-        if trainer.is_global_zero:
-            _write(out, run, name, seed, shards, tree, module, speed, len(train_rows), len(validation_rows))
+            trainer.validate(validation, epoch=0)
+        if not rank:
+            _write(out, run, name, seed, shards, tree, trainer, len(train_rows), len(validation_rows))
     if rank:
         return ""
-    losses = {key: value for key, value in module.metrics[-1].items() if key.startswith("validate")}
-    return (
-        f"pretrain {name}: {total:,} updates on {len(train_rows):,} cells, "
-        + (f"{speed['cells_per_s']:,.0f} cells/s, " if speed else "untrained, ")
-        + ", ".join(f"{key.removeprefix('validate_')} {value:.4f}" for key, value in losses.items())
+    losses = {key: value for key, value in trainer.metrics[-1].items() if key.startswith("validate")}
+    speed = f"{trainer.progress.speed()['cells_per_s']:,.0f} cells/s, " if run.trained else "untrained, "
+    return f"pretrain {name}: {trainer.step:,} updates on {len(train_rows):,} cells, {speed}" + ", ".join(
+        f"{key.removeprefix('validate_')} {value:.4f}" for key, value in losses.items()
     )
 
 
-class _EpochLoaders(lightning.LightningDataModule):
-    """Hands Lightning a fresh, seeded pass for each epoch."""
-
-    def __init__(self, updates, validation: DataLoader, workers: int) -> None:
-        super().__init__()
-        self.updates, self.validation, self.workers = updates, validation, workers
-
-    def train_dataloader(self) -> DataLoader:
-        prefetch = {"prefetch_factor": 4} if self.workers else {}
-        return DataLoader(
-            self.updates(self.trainer.current_epoch), batch_size=None, num_workers=self.workers, **prefetch
-        )
-
-    def val_dataloader(self) -> DataLoader:
-        return self.validation
-
-
-def _module(run, name, seed, shards, tree: LabelTree | None, train_rows, validation_rows, total) -> Pretrain:
+def _trainer(run: Run, name, seed, shards, tree, train_rows, validation_rows, updates: int, devices: int) -> Trainer:
+    fabric = _fabric(devices)
     membership = torch.from_numpy(tree.membership) if tree else None
     network = Network(run.model, len(shards.genes), membership, seed)
     if run.model.objective.kind == "wced" and run.model.objective.marginal_init:
         _, zero_fraction, mean = marginals(shards, train_rows[:100_000])
         network.decoder.start_at_marginals(torch.from_numpy(zero_fraction).float(), torch.from_numpy(mean).float())
     n, zero_fraction, mean_nonzero = marginals(shards, validation_rows)
-    return Pretrain(
+    return Trainer(
+        fabric,
         network,
         run.training,
         torch.from_numpy(shards.measured),
@@ -136,52 +114,42 @@ def _module(run, name, seed, shards, tree: LabelTree | None, train_rows, validat
         shards.genes["gene"].tolist(),
         seed,
         name,
-        total,
+        updates,
     )
 
 
-def _trainer(run: Run, name: str, work: Path, digest: str, devices: int, total: int):
-    t = run.training
-    progress = Progress(name, total)
-    # At the end of an epoch its validation is done too, so that a resumed run repeats nothing.
-    checkpoint = ModelCheckpoint(work, filename=digest, save_on_train_epoch_end=True, enable_version_counter=False)
-    trainer = lightning.Trainer(
+def _fabric(devices: int) -> lightning.Fabric:
+    """One process on the CPU or a GPU, or this process's part of several that torchrun started."""
+    several = devices > 1
+    fabric = lightning.Fabric(
         accelerator="gpu" if devices else "cpu",
         devices=max(devices, 1),
-        # Each rank counts its own training targets in a buffer; the others are constants.
-        strategy=DDPStrategy(broadcast_buffers=False) if devices > 1 else "auto",
-        precision=t.precision,
-        max_epochs=t.epochs,
-        check_val_every_n_epoch=t.validate_every,
-        reload_dataloaders_every_n_epochs=1,
-        num_sanity_val_steps=0,
-        callbacks=[progress, checkpoint],
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        default_root_dir=work,
+        # Each rank counts its own targets in no buffer of the network; its buffers are constants.
+        strategy=DDPStrategy(broadcast_buffers=False) if several else "auto",
+        # Named, since Lightning would take a Slurm job for processes that Slurm itself started.
+        plugins=[TorchElasticEnvironment() if several else LightningEnvironment()],
     )
-    return trainer, progress
+    fabric.launch()
+    return fabric
 
 
-def _write(out, run, name, seed, shards, tree, module: Pretrain, speed, n_train: int, n_validation: int) -> None:
-    errors = pd.concat(module.errors, ignore_index=True)
+def _write(out, run, name, seed, shards, tree, trainer: Trainer, n_train: int, n_validation: int) -> None:
+    errors = pd.concat(trainer.errors, ignore_index=True)
     errors.insert(0, "run", name.split("/")[0])
     errors.insert(1, "seed", seed)
-    metrics = pd.DataFrame(module.metrics)
-    for key, value in speed.items():
+    metrics = pd.DataFrame(trainer.metrics)
+    for key, value in trainer.progress.speed().items() if run.trained else ():
         metrics[key] = value
     about = {
         "run": name.split("/")[0],
         "seed": seed,
         "settings": run.model_dump(mode="json"),
-        "parameters": sum(p.numel() for p in module.network.parameters()),
+        "parameters": sum(p.numel() for p in trainer.network.parameters()),
         "train_cells": n_train,
         "validation_cells": n_validation,
-        "updates": module.global_step,
+        "updates": trainer.step,
     }
-    write_model(out, module.network, about, shards.genes, tree, metrics, errors)
+    write_model(out, trainer.network, about, shards.genes, tree, metrics, errors)
 
 
 def _digest(run: Run, seed: int, shards_path: Path, tree: LabelTree | None, code: str) -> str:
@@ -189,9 +157,3 @@ def _digest(run: Run, seed: int, shards_path: Path, tree: LabelTree | None, code
     manifest = (Path(shards_path) / "manifest.json").read_text()
     parts = (as_json(run), str(seed), manifest, as_json(tree.to_json() if tree else {}), code)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-
-
-def _quiet() -> None:
-    """Leave out Lightning's hints; what matters is printed by `Progress`."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")

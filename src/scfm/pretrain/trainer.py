@@ -1,0 +1,286 @@
+"""One training: updates, validations, and the state from which it goes on exactly where it stopped."""
+
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+
+import lightning
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from scfm.errors import ScfmError
+from scfm.files import whole
+from scfm.models.bmfm.network import Network, Task, combine
+from scfm.models.bmfm.view import Cells, make_view
+from scfm.pretrain.optimizer import make_optimizer
+from scfm.pretrain.progress import Progress
+from scfm.pretrain.settings import Training
+from scfm.pretrain.stop import Stop, ignore_stop
+from scfm.pretrain.tracking import GeneErrors
+
+SPLITS = {"train": 0, "validate": 1}
+
+
+class Stopped(ScfmError):
+    """A training was asked to stop before its end; its checkpoint waits."""
+
+
+class Trainer:
+    """Trains a network by sums and counts over whole updates.
+
+    Args:
+        measured: bool [datasets, genes].
+        mean_nonzero, zero_fraction: float [genes] over the validation cells.
+        name: run and seed, for messages. updates: updates of one epoch.
+    """
+
+    def __init__(
+        self,
+        fabric: lightning.Fabric,
+        network: Network,
+        training: Training,
+        measured: Tensor,
+        mean_nonzero: Tensor,
+        zero_fraction: np.ndarray,
+        genes: list[str],
+        seed: int,
+        name: str,
+        updates: int,
+    ) -> None:
+        self.fabric, self.network, self.training, self.genes = fabric, network, training, genes
+        self.zero_fraction, self.seed, self.name, self.updates = zero_fraction, seed, name, updates
+        self.total = updates * training.epochs
+        self.module = fabric.setup_module(network)
+        self.module.mark_forward_method("tasks")
+        optimizer, self.schedule = make_optimizer(network, training, self.total)
+        self.optimizer = fabric.setup_optimizers(optimizer)
+        self.measured, self.mean_nonzero = measured.to(fabric.device), mean_nonzero.to(fabric.device)
+        self.train_targets = torch.zeros(len(genes), dtype=torch.int64, device=fabric.device)
+        self.step = 0  # updates done
+        self.epoch = 0  # epochs done, their validation included
+        self.metrics: list[dict] = []
+        self.errors: list[pd.DataFrame] = []
+        self.progress = Progress(name, self.total, training.epochs)
+        self._sums: dict[str, dict[str, list]] = {split: {} for split in SPLITS}
+
+    def fit(
+        self,
+        updates: Callable[[int, int], IterableDataset],
+        validation: IterableDataset,
+        checkpoint: Path,
+        stop: Stop,
+    ) -> None:
+        """Train to the last epoch, from `checkpoint` on if it is there.
+
+        Args:
+            updates: the updates of an epoch (first argument) from a position (second) on.
+            checkpoint: written at the end of each epoch, before each validation, and when asked to stop.
+
+        Raises:
+            Stopped: the training was asked to stop; its state is in `checkpoint`.
+            ScfmError: a loss is not finite.
+        """
+        if checkpoint.exists():
+            self.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True))
+            self._say(f"going on from step {self.step:,} of {self.total:,}")
+        while self.epoch < self.training.epochs:
+            first = self.step - self.epoch * self.updates
+            self.module.train()
+            self.progress.enter()
+            for update in self._loader(updates(self.epoch, first)):
+                self.progress.begin()
+                stopping = self.update(update, stop)
+                self.progress.end(update, self._ranks)
+                if stopping:
+                    self.save(checkpoint)
+                    self._stopped(stop)
+                if self.fabric.is_global_zero and not stop.reason:  # else who reads the lines may be gone
+                    self.progress.show(self.step, self.epoch)
+            if (self.epoch + 1) % self.training.validate_every == 0:
+                self.save(checkpoint)  # a stop in the validation then costs no training
+                self.validate(validation, self.epoch + 1, stop)
+            self.epoch += 1
+            self.save(checkpoint)
+
+    def update(self, update: list[Cells], stop: Stop) -> bool:
+        """One update: counts of all micro-batches and ranks first, then the gradients that they scale.
+
+        Returns:
+            Whether any rank was asked to stop.
+        """
+        generator = self._generator("train", self.step, self.fabric.global_rank)
+        settings, device = self.network.settings, self.fabric.device
+        views = [make_view(cells.to(device), settings, self.measured, generator) for cells in update]
+        counts, asked = None, False
+        if len(views) > 1 or self._ranks > 1:
+            counts, asked = self._total([_counts(view) for view in views], stop.reason is not None)
+        for number, view in enumerate(views, 1):
+            with self.fabric.no_backward_sync(self.module, enabled=number < len(views)):
+                with self._autocast():
+                    tasks, _ = self.module.tasks(view, generator)
+                loss = combine(tasks, counts or {k: t.count for k, t in tasks.items()}) * self._ranks
+                self.fabric.backward(loss)
+            self._note("train", tasks)
+            self._count_targets(view)
+            self.progress.tokens += len(view.gene) * self._ranks
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.training.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.schedule.step()
+        self.step += 1
+        return asked if self._ranks > 1 else stop.reason is not None
+
+    @torch.no_grad()
+    def validate(self, validation: IterableDataset, epoch: int, stop: Stop | None = None) -> None:
+        """All passes over the validation cells, each with its own tokens and masks; adds to `metrics` and `errors`.
+
+        Raises:
+            Stopped: the training was asked to stop.
+            ScfmError: a loss is not finite.
+        """
+        self.module.eval()
+        errors = GeneErrors(self.mean_nonzero)
+        for index, cells in enumerate(DataLoader(validation, batch_size=None)):
+            if stop is not None and stop.reason is not None:
+                self._stopped(stop)
+            cells = cells.to(self.fabric.device)
+            for number in range(self.training.validation_passes):
+                generator = self._generator("validate", number, index, self.fabric.global_rank)
+                view = make_view(cells, self.network.settings, self.measured, generator, "validate")
+                with self._autocast():
+                    tasks, predicted = self.network.tasks(view)
+                self._note("validate", tasks)
+                errors.update(view, predicted)
+        if self._ranks > 1:
+            errors.reduce()
+        table = errors.frame(self.genes, self.zero_fraction, self._over_ranks(self.train_targets))
+        table.insert(0, "epoch", epoch)
+        self.errors.append(table)
+        self.metrics.append({"epoch": epoch, "step": self.step, **self._drain("train"), **self._drain("validate")})
+
+    # --- state
+
+    def save(self, path: Path) -> None:
+        """Write the state, summed over the ranks, so that one file serves them all; it replaces the last one."""
+        state = self.state_dict()
+        if self.fabric.is_global_zero:
+            with whole(path) as temporary, temporary.open("wb") as file:
+                torch.save(state, file)
+
+    def state_dict(self) -> dict:
+        """Everything that the rest of the training depends on or reports; called on all ranks."""
+        sums = {name: self._over_ranks(torch.stack([x.double() for x in p])) for name, p in self._sums["train"].items()}
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "step": self.step,
+            "epoch": self.epoch,
+            "metrics": self.metrics,
+            "errors": [{name: column.tolist() for name, column in table.items()} for table in self.errors],
+            "train_sums": sums,
+            "train_targets": self._over_ranks(self.train_targets),
+            "progress": self.progress.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take back what `state_dict` gave."""
+        for name in ("network", "optimizer", "schedule", "progress"):
+            getattr(self, name).load_state_dict(state[name])
+        self.step, self.epoch, self.metrics = state["step"], state["epoch"], state["metrics"]
+        self.errors = [pd.DataFrame(columns) for columns in state["errors"]]
+        if self.fabric.is_global_zero:  # sums over the ranks: taken back once
+            self._sums["train"] = {name: tuple(pair) for name, pair in state["train_sums"].items()}
+            self.train_targets.copy_(state["train_targets"])
+
+    # --- bookkeeping
+
+    @property
+    def _ranks(self) -> int:
+        return self.fabric.world_size
+
+    @contextmanager
+    def _autocast(self):
+        # Fabric's own would round counts and targets to bfloat16 too.
+        mixed = self.training.precision == "bf16-mixed"
+        with torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=mixed):
+            yield
+
+    def _loader(self, updates: IterableDataset) -> DataLoader:
+        workers = self.training.workers
+        prefetch = {"prefetch_factor": 4, "worker_init_fn": ignore_stop} if workers else {}
+        return DataLoader(updates, batch_size=None, num_workers=workers, **prefetch)
+
+    def _generator(self, split: str, *numbers: int) -> torch.Generator:
+        """A generator that depends on the seed and the position alone, so that a resumed run is the same run."""
+        mixed = 0
+        for number in (self.seed, SPLITS[split], *numbers):
+            mixed = (mixed * 1_000_003 + number + 1) % (2**62)
+        return torch.Generator(self.fabric.device).manual_seed(mixed)
+
+    def _total(self, counts: list[dict[str, Tensor]], asked: bool) -> tuple[dict[str, Tensor], bool]:
+        """Counts summed over micro-batches and ranks, and whether any rank was asked to stop."""
+        total = torch.stack([torch.stack([c[name] for c in counts]).sum() for name in counts[0]])
+        if self._ranks > 1:
+            total = torch.cat([total, total.new_tensor([asked])])
+            torch.distributed.all_reduce(total)
+            asked = bool(total[-1])
+        return dict(zip(counts[0], total, strict=False)), asked
+
+    @torch.no_grad()
+    def _count_targets(self, view) -> None:
+        if view.target_mask is None:
+            gene = view.gene[view.target_position]
+            self.train_targets.index_add_(0, gene, torch.ones_like(gene))
+        else:
+            self.train_targets += view.target_mask.sum(0)
+
+    def _note(self, split: str, tasks: dict[str, Task]) -> None:
+        for name, task in tasks.items():
+            total, count = self._sums[split].get(name, (0, 0))
+            self._sums[split][name] = (total + task.total.detach().double(), count + task.count)
+
+    def _over_ranks(self, x: Tensor) -> Tensor:
+        """`x` summed over the ranks, in a tensor of its own."""
+        x = x.clone()
+        if self._ranks > 1:
+            torch.distributed.all_reduce(x)
+        return x
+
+    def _drain(self, split: str) -> dict[str, float]:
+        """Mean of each task since the last call.
+
+        Raises:
+            ScfmError: a mean is not finite.
+        """
+        means = {}
+        for name, (total, count) in self._sums[split].items():
+            pair = self._over_ranks(torch.stack([total, count.double()]))
+            means[f"{split}_{name}"] = (pair[0] / pair[1]).item() if pair[1] else float("nan")
+            if pair[1] and not torch.isfinite(pair[0]):
+                raise ScfmError(
+                    f"{self.name}: loss '{name}' is not finite at step {self.step}; lower training.learning_rate"
+                )
+        self._sums[split] = {}
+        return means
+
+    def _say(self, text: str) -> None:
+        if self.fabric.is_global_zero:
+            print(f"{self.name}: {text}", file=sys.stderr, flush=True)
+
+    def _stopped(self, stop: Stop) -> None:
+        reason = stop.reason or "since another process was asked to"
+        raise Stopped(
+            f"{self.name}: stopped {reason} at step {self.step:,} of {self.total:,}; run again to go on from there"
+        )
+
+
+def _counts(view) -> dict[str, Tensor]:
+    """Targets of each task in a view, as `Network.tasks` counts them, before the forward pass."""
+    above = (view.target_value > 0).sum()
+    every = view.target_mask.sum() if view.target_mask is not None else above.new_tensor(view.target_value.numel())
+    return {"value": above, "is_zero": every} | {f"{k}_hce": (codes >= 0).sum() for k, codes in view.labels.items()}
