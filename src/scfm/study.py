@@ -65,6 +65,8 @@ class Shared(Settings):
     """GPUs of one training job."""
     threads: int = Field(1, ge=1)
     """CPU threads of one training job."""
+    max_time: float | None = Field(None, gt=0)
+    """Minutes after which a training writes a checkpoint and stops."""
     pretrain: dict[str, Any] = {}
     """Keys of every run laid over the study's own, e.g. fewer epochs for a first look."""
     annotation: Readings = Readings()
@@ -85,7 +87,8 @@ class StudyFile(Settings):
     scale: Scale
     """Scale that its claims are judged at."""
     code_reruns: bool = True
-    """An edit of the library reruns the jobs that use it; false where retraining costs days."""
+    """An edit of the library reruns the jobs that use it; false where retraining costs days: a line then names the
+    models of other code."""
     corpus: Corpus
     """Pretraining cells."""
     datasets: dict[str, dict[str, DatasetUse]] = {}

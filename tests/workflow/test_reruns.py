@@ -1,5 +1,7 @@
 """An edit reruns exactly what depends on it: dry-runs on copies of the finished study."""
 
+import re
+
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -29,6 +31,7 @@ CENSUS = {"synthesize", "build", "prepare synthetic_holdout", *scores("pca")}
 STUDY = "config/studies/tiny.yaml"
 COMMANDS = "src/scfm/learnability/commands.py"
 TREND = "src/scfm/learnability/trend.py"
+OPTIMIZER = "src/scfm/pretrain/optimizer.py"
 EDITS = {
     "learning rate of one run": (
         STUDY,
@@ -62,11 +65,24 @@ EDITS = {
     "threshold of winners": (STUDY, "min_window: 10", "min_window: 12", LEARNT),
     "description of the study": (STUDY, "The smallest synthetic study", "A small synthetic study", {"report"}),
     "comment in the study": (STUDY, "# more than one, so that the joins are tested", "# two", set()),
+    "family rule": (
+        "config/families.yaml",
+        "symbol_prefixes: [MRPL, MRPS]",
+        "symbol_prefixes: [MRPL]",
+        {"annotate_genes"} | LEARNT,
+    ),
+    "published value of a claim": (
+        "config/claims.yaml",
+        'published: "0.86"',
+        'published: "0.87"',
+        {"claims", "report"},
+    ),
     "claim": ("config/claims.yaml", "MLM (CLS) in the overall score", "MLM (CLS) in the score", {"claims", "report"}),
     "caption": ("workflow/report/table5.rst", "Score of zero-shot", "The score of zero-shot", {"report"}),
     "notebook": ("notebooks/figure3.ipynb", "# Figure 3: zero-shot", "# Figure 3, zero-shot", {"figure3", "report"}),
     "docstring": (TREND, '"""The trend of the error', '"""Trend of the error', set()),
     "comment in the library": (TREND, "import numpy as np", "import numpy as np  # arrays", set()),
+    "time limit of a training": ("config/config.yaml", "max_time: null", "max_time: 60", set()),
     "help of an option": ("src/scfm/pretrain/commands.py", "folder of checkpoints", "where checkpoints are", set()),
     "function of the analysis": (
         TREND,
@@ -86,10 +102,17 @@ def test_edit(edited, tiny, what):
     assert edited.names(*tiny) == expected
 
 
-def test_untracked_code_reruns_nothing(edited, tiny):
+def test_untracked_code_reruns_nothing_and_says_so(edited, tiny):
     # As in the paper study, where an edit of the library must not retrain for days; turning it off is itself no reason.
     edited.edit(STUDY, "scale: demo", "scale: demo\ncode_reruns: false")
     done = edited.run(*tiny, "--cores", "2", "--touch")
     assert done.returncode == 0, done.stdout
+    assert "scfm: warning" not in edited.run(*tiny, "--dry-run").stdout
     edited.edit(TREND, "min(min_window, len(zero_fraction))", "min(len(zero_fraction), min_window)")
     assert edited.names(*tiny) == set()
+    assert "scfm: warning" not in edited.run(*tiny, "--dry-run").stdout  # no code of training
+    edited.edit(OPTIMIZER, "rise * max(fall, 0.0)", "max(fall, 0.0) * rise")
+    assert edited.names(*tiny) == set()
+    printed = edited.run(*tiny, "--dry-run").stdout
+    assert re.search(r"^scfm: warning: .* since mlm/0, wced_hce/0 were trained", printed, re.M), printed
+    assert {"train mlm/0", "train wced_hce/0"} <= edited.names(*tiny, "--forcerun", "train")

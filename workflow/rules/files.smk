@@ -1,4 +1,6 @@
 # Where each stage's files lie and which of them this study has: functions for the rules' inputs and options.
+import json
+
 from scfm.corpus.settings import BuildSettings
 from scfm.corpus.synthetic import corpus_names, dataset_row
 from scfm.datasets import package_path
@@ -98,6 +100,13 @@ def build_settings():
 # Models and what they learn.
 def model_folder(run, seed):
     return RESULTS / "pretrain" / run / str(seed)
+
+
+def models_of_edited_code():
+    """Names of the trained models whose code of training is not that of this clone."""
+    now = digest("scfm.pretrain.commands:train")
+    files = {f"{run}/{seed}": model_folder(run, seed) / "config.json" for run, seed in trained()}
+    return [name for name, file in files.items() if file.exists() and json.loads(file.read_text())["code"] != now]
 
 
 def learnability_folder(run, seed):

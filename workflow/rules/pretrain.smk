@@ -19,6 +19,8 @@ rule train:
         LOGS / "pretrain" / "{run}" / "{seed}.log",
     benchmark:
         RESULTS / "benchmark" / "pretrain" / "train-{run}-{seed}.tsv"
+    # A training that met its time limit goes on from its checkpoint.
+    retries: 5 if PAPER_SCALE else 0
     conda:
         "../../envs/model.yaml"
     threads: STUDY.shared.threads
@@ -35,8 +37,18 @@ rule train:
         work=lambda w: WORK / "pretrain" / w.run / w.seed,
         out=lambda w: model_folder(w.run, w.seed),
         where=f"--device {STUDY.shared.device} --gpus {STUDY.shared.gpus}" + (" --need-gpu" if PAPER_SCALE else ""),
+        # A function of the input is no reason to rerun.
+        limit=lambda w, input: f"--max-time {STUDY.shared.max_time}" if STUDY.shared.max_time else "",
         code=code("scfm.pretrain.commands:train"),
     shell:
         "{params.launch} pretrain train --settings {params.settings:q} --run {wildcards.run} --seed {wildcards.seed}"
         " --shards {params.shards} --ontology {input.ontology} --work {params.work} --out {params.out}"
-        " --code {params.code:q} {params.where} 2>&1 | tee {log}"
+        " --code {params.code:q} {params.where} {params.limit} 2>&1 | tee {log}"
+
+
+if not STUDY.file.code_reruns and workflow.is_main_process and models_of_edited_code():
+    print(
+        f"scfm: warning: the code of training was edited since {', '.join(models_of_edited_code())} were trained; study"
+        f" {STUDY.name} does not train again for that, `snakemake all --forcerun train` does",
+        file=sys.stderr,
+    )

@@ -12,6 +12,7 @@ import torch
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.fabric.strategies import DDPStrategy
 
+from scfm.code import digest
 from scfm.corpus import Shards
 from scfm.errors import ScfmError
 from scfm.model import write_model
@@ -80,7 +81,7 @@ def train(
         trainer = _trainer(run, name, seed, shards, tree, train_rows, validation_rows, len(updates(0, 0)), devices)
         validation = Batches(shards, validation_rows, labels, t.validation_cells, rank, world)
         if run.trained:
-            checkpoint = work / f"{_digest(run, seed, shards_path, tree, code)}.ckpt"
+            checkpoint = work / _checkpoint_name(run, seed, shards_path, tree, code)
             with stop_on_request(max_minutes) as stop:
                 trainer.fit(updates, validation, checkpoint, stop)
         else:
@@ -148,12 +149,13 @@ def _write(out, run, name, seed, shards, tree, trainer: Trainer, n_train: int, n
         "train_cells": n_train,
         "validation_cells": n_validation,
         "updates": trainer.step,
+        "code": digest("scfm.pretrain.commands:train"),
     }
     write_model(out, trainer.network, about, shards.genes, tree, metrics, errors)
 
 
-def _digest(run: Run, seed: int, shards_path: Path, tree: LabelTree | None, code: str) -> str:
-    """Names a checkpoint by everything that it depends on, so that a stale one is never resumed."""
+def _checkpoint_name(run: Run, seed: int, shards_path: Path, tree: LabelTree | None, code: str) -> str:
+    """Stands for everything that a checkpoint depends on, so that a stale one is never resumed."""
     manifest = (Path(shards_path) / "manifest.json").read_text()
     parts = (as_json(run), str(seed), manifest, as_json(tree.to_json() if tree else {}), code)
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16] + ".ckpt"
