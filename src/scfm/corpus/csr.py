@@ -6,6 +6,7 @@ counts.npy    uint16 [nnz]        count, or SENTINEL
 overflow.npy  int64  [k, 2]       (position in counts.npy, count) of every count >= SENTINEL, by position
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -71,21 +72,12 @@ class CountsFolder:
         path = self.folder / "overflow.npy"
         return np.load(path) if path.is_file() else _map(path)
 
-    def lengths(self, rows: np.ndarray) -> np.ndarray:
-        """Number of expressed genes of each row, int64 [len(rows)]."""
-        return self.indptr[rows + 1] - self.indptr[rows]
+    def overflow_counts(self, positions: np.ndarray) -> np.ndarray:
+        """int64, the counts at these positions of counts.npy, which hold SENTINEL.
 
-    def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rows in the order asked: gene int64 [nnz], counts int64 [nnz], lengths int64 [len(rows)]."""
-        lengths = self.lengths(rows)
-        where = np.repeat(self.indptr[rows] - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
-        counts = self.counts[where].astype(np.int64)
-        large = np.flatnonzero(counts == SENTINEL)
-        if large.size:
-            counts[large] = self._overflow_counts(where[large])
-        return self.genes[where].astype(np.int64), counts, lengths
-
-    def _overflow_counts(self, positions: np.ndarray) -> np.ndarray:
+        Raises:
+            ScfmError: one of them is not in the table.
+        """
         table = self.overflow
         row = np.searchsorted(table[:, 0], positions)
         found = row < len(table)
@@ -94,8 +86,51 @@ class CountsFolder:
             raise ScfmError(f"{self.folder}: overflow.npy lacks a count that counts.npy refers to; write it again")
         return table[row, 1]
 
+    def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As `read_rows`, of this folder alone."""
+        return read_rows([self], np.zeros(len(rows), dtype=np.int64), rows)
+
+
+def read_rows(
+    folders: Sequence[CountsFolder], folder: np.ndarray, row: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Read cells of several folders in the order asked.
+
+    Args:
+        folder, row: int64 [cells], which of `folders` and which row of it.
+
+    Returns:
+        gene uint16 [nnz]; counts [nnz], uint16, or int64 if one of them needs more; expressed genes of each cell
+        int64 [cells].
+
+    Raises:
+        ScfmError: a file is missing, or overflow.npy lacks a count.
+    """
+    start, stop = np.empty(len(row), dtype=np.int64), np.empty(len(row), dtype=np.int64)
+    for k in np.unique(folder):
+        here = folder == k
+        start[here], stop[here] = folders[k].indptr[row[here]], folders[k].indptr[row[here] + 1]
+    # Neighbours on disk are one span. One copy a span: an index of every nonzero would cost ten times as much.
+    breaks = np.ones(len(row) + 1, dtype=bool)
+    breaks[1:-1] = (folder[1:] != folder[:-1]) | (start[1:] != stop[:-1])
+    edges = np.flatnonzero(breaks)
+    of, begin, end = folder[edges[:-1]], start[edges[:-1]], stop[edges[1:] - 1]
+    spans = list(zip(of.tolist(), begin.tolist(), end.tolist(), strict=True))
+    genes = np.concatenate([folders[k].genes[a:b] for k, a, b in spans] or [np.empty(0, np.uint16)])
+    counts = np.concatenate([folders[k].counts[a:b] for k, a, b in spans] or [np.empty(0, np.uint16)])
+    large = np.flatnonzero(counts == SENTINEL)
+    if large.size:
+        counts = counts.astype(np.int64)
+        ends = np.cumsum(end - begin)
+        span = np.searchsorted(ends, large, side="right")
+        position = end[span] - (ends[span] - large)
+        for k in np.unique(of[span]):
+            here = of[span] == k
+            counts[large[here]] = folders[k].overflow_counts(position[here])
+    return genes, counts, stop - start
+
 
 def _map(path: Path) -> np.ndarray:
     if not path.is_file():
         raise ScfmError(f"{path}: part of a shard is missing; write the shards again")
-    return np.load(path, mmap_mode="r")
+    return np.load(path, mmap_mode="r").view(np.ndarray)  # slices of a plain array are made faster

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from scfm.corpus.csr import CountsFolder
+from scfm.corpus.csr import CountsFolder, read_rows
 from scfm.errors import ScfmError
 
 
@@ -82,13 +82,14 @@ class Shards:
         return np.flatnonzero(self.cells["split"].to_numpy() == split)
 
     def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Read cells in the order asked, across shards, without a loop over cells.
+        """Read cells in the order asked, across shards.
 
         Args:
             rows: int [n], any order, repeats allowed.
 
         Returns:
-            gene index int64 [nnz], counts int64 [nnz], number of expressed genes of each row int64 [n].
+            gene index uint16 [nnz]; counts [nnz], uint16, or int64 if one of them needs more; number of expressed
+            genes of each row int64 [n].
 
         Raises:
             IndexError: a row is negative or past the last cell.
@@ -97,21 +98,4 @@ class Shards:
         if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
             raise IndexError(f"rows must lie in [0, {len(self)}), got {rows.min()} to {rows.max()}")
         shard = np.searchsorted(self._starts, rows, side="right") - 1
-        touched = np.unique(shard)
-        if touched.size == 1:
-            return self._folders[touched[0]].read(rows - self._starts[touched[0]])
-        parts = [self._folders[s].read(rows[shard == s] - self._starts[s]) for s in touched]
-        return _interleave(shard, touched, parts)
-
-
-def _interleave(shard: np.ndarray, touched: np.ndarray, parts: list[tuple]) -> tuple[np.ndarray, ...]:
-    """Put the rows of several shards back into the order asked."""
-    lengths = np.zeros(len(shard), dtype=np.int64)
-    for s, (_, _, own) in zip(touched, parts, strict=True):
-        lengths[shard == s] = own
-    genes, counts = np.empty(lengths.sum(), dtype=np.int64), np.empty(lengths.sum(), dtype=np.int64)
-    source = np.repeat(shard, lengths)
-    for s, (own_genes, own_counts, _) in zip(touched, parts, strict=True):
-        here = source == s
-        genes[here], counts[here] = own_genes, own_counts
-    return genes, counts, lengths
+        return read_rows(self._folders, shard, rows - self._starts[shard])

@@ -1,15 +1,10 @@
-"""Batches of a run: deterministic from (seed, epoch, rank, world size)."""
-
-from collections.abc import Iterator
+"""What a run takes from the corpus: its cells, its labels, and statistics of its genes."""
 
 import numpy as np
 import pandas as pd
-import torch
-from torch.utils.data import IterableDataset
 
 from scfm.corpus import Shards
 from scfm.errors import ScfmError
-from scfm.models.bmfm.view import Cells
 from scfm.ontology import UNKNOWN, LabelTree, Ontology
 
 
@@ -51,75 +46,6 @@ def label_codes(cells: pd.DataFrame, tree: LabelTree | None) -> dict[str, np.nda
         return {}
     codes = {node: i for i, node in enumerate(tree.nodes)}
     return {"cell_type": cells["cell_type_ontology_term_id"].map(codes).fillna(-1).to_numpy(np.int64)}
-
-
-def read_cells(shards: Shards, rows: np.ndarray, labels: dict[str, np.ndarray]) -> Cells:
-    """One ragged batch of raw counts."""
-    gene, count, lengths = shards.read(rows)
-    return Cells(
-        torch.from_numpy(gene.astype(np.int64)),
-        torch.from_numpy(count.astype(np.float32)),
-        torch.from_numpy(lengths.astype(np.int64)),
-        torch.from_numpy(shards.dataset_codes[rows]),
-        {name: torch.from_numpy(codes[rows]) for name, codes in labels.items()},
-    )
-
-
-class Updates(IterableDataset):
-    """The updates of one epoch from `first` on: lists of micro-batches; the last incomplete update is dropped."""
-
-    def __init__(
-        self,
-        shards: Shards,
-        rows: np.ndarray,
-        labels: dict[str, np.ndarray],
-        batch_cells: int,
-        accumulate: int,
-        seed: tuple[int, int],
-        first: int = 0,
-        rank: int = 0,
-        world: int = 1,
-    ) -> None:
-        self.shards, self.rows, self.labels = shards, rows, labels
-        self.batch_cells, self.accumulate, self.seed, self.first = batch_cells, accumulate, seed, first
-        self.rank, self.world = rank, world
-
-    def __len__(self) -> int:
-        """Updates of the whole epoch."""
-        return len(self.rows) // (self.batch_cells * self.accumulate * self.world)
-
-    def __iter__(self) -> Iterator[list[Cells]]:
-        worker = torch.utils.data.get_worker_info()
-        offset, step = (worker.id, worker.num_workers) if worker else (0, 1)
-        order = np.random.default_rng(self.seed).permutation(self.rows)
-        shape = (len(self), self.world, self.accumulate, self.batch_cells)
-        order = order[: np.prod(shape)].reshape(shape)
-        for update in order[self.first + offset :: step, self.rank]:
-            yield [read_cells(self.shards, batch, self.labels) for batch in update]
-
-
-class Batches(IterableDataset):
-    """The validation cells in file order, dealt to the ranks batch by batch."""
-
-    def __init__(
-        self,
-        shards: Shards,
-        rows: np.ndarray,
-        labels: dict[str, np.ndarray],
-        batch_cells: int,
-        rank: int = 0,
-        world: int = 1,
-    ) -> None:
-        self.shards, self.rows, self.labels = shards, rows, labels
-        self.starts = range(rank * batch_cells, len(rows), world * batch_cells)
-        self.batch_cells = batch_cells
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    def __iter__(self) -> Iterator[Cells]:
-        for start in self.starts:
-            yield read_cells(self.shards, self.rows[start : start + self.batch_cells], self.labels)
 
 
 def marginals(shards: Shards, rows: np.ndarray, block: int = 4096) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -15,6 +15,8 @@ class Training(Settings):
     """Passes over the training cells."""
     batch_cells: int = Field(8, ge=1)
     """Cells of one micro-batch on one device."""
+    batch_tokens: int | None = Field(None, ge=1)
+    """Most tokens of one micro-batch, instead of `batch_cells`: as many cells as fit, about alike in tokens."""
     accumulate: int = Field(2, ge=1)
     """Micro-batches of one update on one device."""
     learning_rate: float = Field(1e-4, gt=0)

@@ -17,9 +17,11 @@ from scfm.corpus import Shards
 from scfm.errors import ScfmError
 from scfm.model import write_model
 from scfm.models.bmfm.network import Network
+from scfm.models.bmfm.selection import most_tokens
 from scfm.ontology import LabelTree, Ontology
-from scfm.pretrain.data import Batches, Updates, choose_rows, label_codes, label_tree, marginals
+from scfm.pretrain.data import choose_rows, label_codes, label_tree, marginals
 from scfm.pretrain.guard import sole_trainer
+from scfm.pretrain.loader import Batches, EqualCells, EqualTokens, Updates, window_shuffle
 from scfm.pretrain.settings import Run
 from scfm.pretrain.stop import stop_on_request
 from scfm.pretrain.trainer import Trainer
@@ -69,16 +71,20 @@ def train(
     labels = label_codes(shards.cells, tree)
     t = run.training
 
-    def updates(epoch: int, first: int) -> Updates:
-        return Updates(shards, train_rows, labels, t.batch_cells, t.accumulate, (seed, epoch), first, rank, world)
+    plan = _plan(run, shards, train_rows, t.accumulate * world)
 
-    if run.trained and not len(updates(0, 0)):
+    def updates(epoch: int, first: int) -> Updates:
+        order = window_shuffle(train_rows, (seed, epoch))
+        return Updates(shards, order, plan(order), labels, t.accumulate, first, rank, world)
+
+    if run.trained and not plan.batches:
         raise ScfmError(
-            f"{name}: {len(train_rows)} training cells are fewer than one update of "
-            f"{t.batch_cells * t.accumulate * world}; lower training.batch_cells or accumulate"
+            f"{name}: {len(train_rows)} training cells are fewer than one update on {world} device(s) takes; lower "
+            "training.batch_cells, batch_tokens or accumulate"
         )
     with sole_trainer(work / f"rank{rank}"):
-        trainer = _trainer(run, name, seed, shards, tree, train_rows, validation_rows, len(updates(0, 0)), devices)
+        each = plan.batches // (t.accumulate * world)
+        trainer = _trainer(run, name, seed, shards, tree, train_rows, validation_rows, each, devices)
         validation = Batches(shards, validation_rows, labels, t.validation_cells, rank, world)
         if run.trained:
             checkpoint = work / _checkpoint_name(run, seed, shards_path, tree, code)
@@ -95,6 +101,13 @@ def train(
     return f"pretrain {name}: {trainer.step:,} updates on {len(train_rows):,} cells, {speed}" + ", ".join(
         f"{key.removeprefix('validate_')} {value:.4f}" for key, value in losses.items()
     )
+
+
+def _plan(run: Run, shards: Shards, rows: np.ndarray, multiple: int) -> EqualCells | EqualTokens:
+    if run.training.batch_tokens is None:
+        return EqualCells(len(rows), run.training.batch_cells, multiple)
+    tokens = most_tokens(shards.cells["n_genes"].to_numpy(np.int64), run.model)
+    return EqualTokens(tokens, rows, run.training.batch_tokens, multiple)
 
 
 def _trainer(run: Run, name, seed, shards, tree, train_rows, validation_rows, updates: int, devices: int) -> Trainer:

@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from scfm.models.bmfm.settings import Input
+from scfm.models.bmfm.settings import Bmfm, Input
 
 if TYPE_CHECKING:
     from scfm.models.bmfm.view import Cells
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
 def cell_of(lengths: Tensor) -> Tensor:
     """int64 [sum of lengths]: which cell each element belongs to."""
     return torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
+
+
+def most_tokens(n_genes: np.ndarray, settings: Bmfm) -> np.ndarray:
+    """int64 [cells]: most tokens of a training cell with so many expressed genes, its special tokens among them."""
+    limit = settings.input.tokens
+    filled = settings.input.zeros.strategy == "interleave"
+    return (np.full(len(n_genes), limit) if filled else np.minimum(n_genes, limit)) + settings.cls_tokens
 
 
 def choose_tokens(

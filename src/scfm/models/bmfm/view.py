@@ -19,9 +19,9 @@ class Cells:
     """A ragged batch of cells, one after another."""
 
     gene: Tensor
-    """int64 [nonzeros], gene index."""
+    """int64 [nonzeros], gene index; before `to` any integer."""
     count: Tensor
-    """float32 [nonzeros], counts above 0 on any linear scale."""
+    """float32 [nonzeros], counts above 0 on any linear scale; before `to` any number."""
     lengths: Tensor
     """int64 [cells], nonzeros of each cell."""
     dataset: Tensor
@@ -30,10 +30,11 @@ class Cells:
     """Label group to int64 [cells]; -1 where unknown."""
 
     def to(self, device: torch.device | str) -> "Cells":
-        """The same batch on `device`."""
+        """The same batch on `device`; narrow integers travel as they are and widen there."""
         labels = {name: codes.to(device, non_blocking=True) for name, codes in self.labels.items()}
         tensors = (x.to(device, non_blocking=True) for x in (self.gene, self.count, self.lengths, self.dataset))
-        return Cells(*tensors, labels)
+        gene, count, lengths, dataset = tensors
+        return Cells(gene.long(), count.float(), lengths, dataset, labels)
 
 
 @dataclass

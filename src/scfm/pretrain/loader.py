@@ -1,0 +1,156 @@
+"""Batches of cells: what they hold depends on seed, epoch, rank and world size alone, not on workers or resuming."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.utils.data import IterableDataset
+
+from scfm.corpus import Shards
+from scfm.errors import ScfmError
+from scfm.models.bmfm.view import Cells
+
+BLOCK = 64
+"""Neighbouring cells that stay in one window; read together, they cost little more than one."""
+WINDOW = 1024
+"""Blocks of a window: 65,536 cells, about half a gigabyte of the paper's corpus."""
+
+
+def read_cells(shards: Shards, rows: np.ndarray, labels: dict[str, np.ndarray]) -> Cells:
+    """One ragged batch of raw counts, in the narrow integers of the shards."""
+    gene, count, lengths = shards.read(rows)
+    return Cells(
+        torch.from_numpy(gene),
+        torch.from_numpy(count),
+        torch.from_numpy(lengths),
+        torch.from_numpy(shards.dataset_codes[rows]),
+        {name: torch.from_numpy(codes[rows]) for name, codes in labels.items()},
+    )
+
+
+def window_shuffle(rows: np.ndarray, seed: tuple[int, ...], block: int = BLOCK, window: int = WINDOW) -> np.ndarray:
+    """A permutation of `rows` in which cells that are read at the same time lie near each other.
+
+    Blocks of neighbours are dealt to windows at random, and the cells of a window are shuffled; the shards being
+    permuted themselves, a window is a random sample of the corpus. Up to one window it is a plain permutation.
+
+    Args:
+        rows: int64 [cells], ascending. block: cells. window: blocks.
+    """
+    rng = np.random.default_rng(seed)
+    if len(rows) <= block * window:
+        return rng.permutation(rows)
+    blocks = rng.permutation(-(-len(rows) // block))
+    order = (blocks[:, None] * block + np.arange(block)).ravel()
+    order = order[order < len(rows)]
+    for start in range(0, len(order), block * window):
+        rng.shuffle(order[start : start + block * window])
+    return rows[order]
+
+
+class EqualCells:
+    """Micro-batches of so many cells; what is left of an incomplete update is not used in that epoch.
+
+    Args:
+        cells: cells of all of them. multiple: micro-batches of one update over all ranks.
+    """
+
+    def __init__(self, cells: int, batch_cells: int, multiple: int) -> None:
+        self.batch_cells = batch_cells
+        self.batches = cells // (batch_cells * multiple) * multiple
+
+    def __call__(self, order: np.ndarray) -> np.ndarray:
+        """Edges of the micro-batches within an epoch's order of cells, ascending int64 [batches + 1]."""
+        return np.arange(self.batches + 1) * self.batch_cells
+
+
+class EqualTokens:
+    """Micro-batches of about equally many tokens, none above a budget; every cell is used in each epoch.
+
+    The order is cut at equal shares of its tokens. A batch then exceeds its share by less than the longest cell, so
+    that shares of budget - longest keep within the budget, whatever the order.
+
+    Args:
+        tokens: int64, tokens of each row of the shards. rows: those that are dealt out.
+
+    Raises:
+        ScfmError: the budget is below three times the longest cell.
+    """
+
+    def __init__(self, tokens: np.ndarray, rows: np.ndarray, budget: int, multiple: int) -> None:
+        self.tokens = tokens
+        self.total, longest = (int(f(tokens[rows])) if len(rows) else 0 for f in (np.sum, np.max))
+        if budget < 3 * longest:
+            raise ScfmError(
+                f"training.batch_tokens: {budget:,} is below three times the longest cell ({longest:,} tokens); give "
+                f"at least {3 * longest:,}, or lower input.tokens"
+            )
+        batches = -(-self.total // ((budget - longest) * multiple)) * multiple if self.total else 0
+        # No batch is empty as long as no share is shorter than the longest cell.
+        self.batches = batches if batches * longest <= self.total else 0
+
+    def __call__(self, order: np.ndarray) -> np.ndarray:
+        """As of `EqualCells`; the number of batches is the same for every order."""
+        starts = np.cumsum(self.tokens[order]) - self.tokens[order]
+        number = np.arange(self.batches + 1)
+        share, rest = divmod(self.total, max(self.batches, 1))
+        return np.searchsorted(starts, number * share + number * rest // max(self.batches, 1))
+
+
+class Updates(IterableDataset):
+    """The updates of one epoch from `first` on: lists of micro-batches.
+
+    Args:
+        order: rows of the shards in the epoch's order.
+        edges: of the micro-batches within `order`; their number is a multiple of `accumulate * world`.
+    """
+
+    def __init__(
+        self,
+        shards: Shards,
+        order: np.ndarray,
+        edges: np.ndarray,
+        labels: dict[str, np.ndarray],
+        accumulate: int,
+        first: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.shards, self.order, self.edges, self.labels = shards, order, edges, labels
+        self.accumulate, self.first, self.rank, self.world = accumulate, first, rank, world
+
+    def __len__(self) -> int:
+        """Updates of the whole epoch."""
+        return (len(self.edges) - 1) // (self.accumulate * self.world)
+
+    def __iter__(self) -> Iterator[list[Cells]]:
+        worker = torch.utils.data.get_worker_info()
+        offset, step = (worker.id, worker.num_workers) if worker else (0, 1)
+        batches = np.arange(len(self.edges) - 1).reshape(len(self), self.world, self.accumulate)
+        for update in batches[self.first + offset :: step, self.rank]:
+            spans = [self.order[self.edges[batch] : self.edges[batch + 1]] for batch in update]
+            yield [read_cells(self.shards, rows, self.labels) for rows in spans]
+
+
+class Batches(IterableDataset):
+    """The validation cells in file order, dealt to the ranks batch by batch."""
+
+    def __init__(
+        self,
+        shards: Shards,
+        rows: np.ndarray,
+        labels: dict[str, np.ndarray],
+        batch_cells: int,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.shards, self.rows, self.labels = shards, rows, labels
+        self.starts = range(rank * batch_cells, len(rows), world * batch_cells)
+        self.batch_cells = batch_cells
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __iter__(self) -> Iterator[Cells]:
+        for start in self.starts:
+            yield read_cells(self.shards, self.rows[start : start + self.batch_cells], self.labels)
