@@ -13,7 +13,6 @@ BIN := $(abspath $(VENV))/bin
 .PHONY: study test clean
 
 study: $(INSTALLED)
-	$(BIN)/python workflow/unlock.py
 	PATH=$(BIN):$$PATH $(BIN)/snakemake all --cores $(CORES) $(ARGS)
 	@PATH=$(BIN):$$PATH $(BIN)/snakemake closing --cores 1 --quiet all $(ARGS)
 

@@ -94,3 +94,24 @@ def test_a_path_that_must_exist(tmp_path):
     assert must_exist(tmp_path, "folder") == tmp_path
     with pytest.raises(ScfmError, match="x: model not found"):
         must_exist(tmp_path / "x", "model")
+
+
+def test_what_a_killed_attempt_left_goes_with_the_next_write(tmp_path):
+    (tmp_path / ".0123abcd.a[1].csv").write_text("half")
+    (tmp_path / ".89abcdef.a[1].csv").mkdir()
+    (tmp_path / ".89abcdef.a[1].csv" / "part").write_text("half")
+    others = [tmp_path / name for name in (".0123abcd.a1.csv", ".0123abcg.a[1].csv", ".0123abcd.b.a[1].csv")]
+    for other in others:
+        other.write_text("not of this file")
+    with whole(tmp_path / "a[1].csv") as temporary:
+        temporary.write_text("all")
+    assert sorted(tmp_path.iterdir()) == sorted([*others, tmp_path / "a[1].csv"])
+
+
+def test_a_writer_whose_temporary_was_taken_away_fails(tmp_path):
+    with pytest.raises(FileNotFoundError), whole(tmp_path / "a.csv") as slow:  # noqa: PT012
+        slow.write_text("slow")
+        with whole(tmp_path / "a.csv") as quick:
+            quick.write_text("quick")
+    assert (tmp_path / "a.csv").read_text() == "quick"
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.csv"]

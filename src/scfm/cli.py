@@ -1,6 +1,7 @@
 """`scfm`: one command group per stage, imported only when it is called, and the verbs of a biologist."""
 
 import os
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -95,6 +96,7 @@ def _write(adata, path: Path) -> None:
 
 def main() -> None:
     """Run the command line; a ScfmError ends it with one sentence on stderr and exit code 1."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that `finally` blocks run
     try:
         app()
     except ScfmError as error:

@@ -1,5 +1,6 @@
 """Writing files so that nothing half-written ever stands under a final name."""
 
+import glob
 import json
 import os
 import shutil
@@ -17,7 +18,7 @@ def whole(path: Path) -> Iterator[Path]:
 
     The block may create a file or a directory under the temporary name. The temporary name ends like
     `path`, so that libraries that look at the ending write the right format. A file replaces a file and a
-    directory a directory, never one the other.
+    directory a directory, never one the other. What attempts that were killed have left under such names goes first.
 
     Raises:
         ScfmError: the folder of `path` cannot be written, or a file stands where a directory is to be, or the reverse.
@@ -31,6 +32,8 @@ def whole(path: Path) -> Iterator[Path]:
         raise ScfmError(
             f"{path.parent}: cannot write here ({error.strerror or error}); choose another folder or fix its rights"
         ) from error
+    for stale in path.parent.glob(f".{'[0-9a-f]' * 8}.{glob.escape(path.name)}"):
+        _remove(stale)
     temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
     try:
         yield temporary
@@ -41,10 +44,14 @@ def whole(path: Path) -> Iterator[Path]:
             shutil.rmtree(path)
         os.replace(temporary, path)
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        elif temporary.exists():
-            temporary.unlink()
+        _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, data: object) -> None:
