@@ -39,11 +39,17 @@ class Clone:
 
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
         """Run Snakemake here; both streams come back as one text in `stdout`."""
+        with self.start(*arguments, **variables) as process:
+            printed, _ = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, printed)
+
+    def start(self, *arguments: str, stdout=subprocess.PIPE, **variables: str) -> subprocess.Popen:
+        """Start Snakemake here, without waiting for its end; both streams go to `stdout`."""
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH" and not k.startswith("SLURM_")}
         environment |= {"OMP_NUM_THREADS": "1"} | variables
         command = [sys.executable, "-m", "snakemake", *arguments]
-        return subprocess.run(
-            command, cwd=self.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        return subprocess.Popen(
+            command, cwd=self.folder, env=environment, text=True, stdout=stdout, stderr=subprocess.STDOUT
         )
 
     def jobs(self, *arguments: str, **variables: str) -> list[Job]:

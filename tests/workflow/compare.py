@@ -19,12 +19,12 @@ STORE = "soma"
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """What differs between two folders, or two files: a line for each value; none if they are equal.
+    """What differs between two folders, files or SOMA stores: a line for each value; none if they are equal.
 
     CSV, Parquet, JSON, NumPy, safetensors, h5ad and SOMA are compared by value: numbers to 1e-6, absolute or
     relative, the rest exactly, and the order of rows and columns with them. Other files are compared byte by byte.
     """
-    if one.is_file():
+    if one.is_file() or one.name == STORE:
         return list(_differ(one, other))
     names, others = _names(one), _names(other)
     missing = [f"{name}: only in {one if name in names else other}" for name in sorted(names ^ others)]
