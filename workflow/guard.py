@@ -1,8 +1,8 @@
 """Ends what a job has started when the Snakemake that runs it is gone, as after a SIGKILL.
 
-The shell prefix of every job (workflow/rules/common.smk) starts one guard, `guard.py OWNER SHELL`, which sleeps until
-the Snakemake (OWNER) or the job's shell ends, then ends every process whose variable SCFM_JOB is `OWNER.SHELL.`. Linux
-only: without /proc or pidfd_open (kernel 5.3) a guard does nothing.
+The shell of every job starts one guard, `guard.py OWNER SHELL` (see `prefix`). It sleeps until the Snakemake or the
+shell ends, then ends every process whose variable SCFM_JOB is `OWNER.SHELL.`. Linux only: without /proc or pidfd_open
+(kernel 5.3) a guard does nothing.
 """
 
 import os
@@ -13,6 +13,21 @@ import time
 
 # Time to end in good order, for a training to write its checkpoint.
 GRACE_S = 30.0
+
+
+def prefix() -> str:
+    """What the shell of a job does first, if this process is the Snakemake that runs it."""
+    owner = identity(os.getpid())
+    parts = [
+        # The guard stands outside of the job, which neither waits for it nor counts its memory.
+        f"({sys.executable} -I -S {os.path.abspath(__file__)} {owner} $$ < /dev/null > /dev/null 2>&1 &)",
+        # The mark that all processes of the job inherit.
+        f"export SCFM_JOB={owner}.$$.",
+        # Asked to end, the shell waits for its program, which may write a checkpoint, and the log takes its last words.
+        "trap : TERM",
+        "tee() (trap '' INT TERM; exec tee \"$@\")",
+    ]
+    return "; ".join([*parts, ""])
 
 
 def identity(pid: int) -> str | None:

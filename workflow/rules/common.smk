@@ -1,33 +1,20 @@
 # Settings of the study, folders, and the digests that decide what an edit of the library reruns.
-import os
 import sys
 from pathlib import Path
 
 sys.path[:0] = [str(Path(workflow.basedir) / folder) for folder in ("src", "workflow")]
 
-from guard import identity
-from lock import claim
+import guard
+import lock
 from scfm.code import digest
 from scfm.errors import ScfmError
 from scfm.files import must_be_writable, must_exist
 from scfm.settings import as_json
 from scfm.study import Study
 
-OWNER = identity(os.getpid())
-# What every job's shell does first.
-PREFIX = [
-    "set -euo pipefail",
-    # Rules run the library of this clone with the Python that runs Snakemake, unless conda brings its own.
-    f"export PYTHONPATH={Path(workflow.basedir) / 'src'}",
-    *([] if workflow.deployment_settings.deployment_method else [f"PATH={Path(sys.executable).parent}:$PATH"]),
-    # No job outlives its Snakemake: a guard beside it ends all that carries SCFM_JOB.
-    f"({sys.executable} -I -S {Path(workflow.basedir) / 'workflow/guard.py'} {OWNER} $$ < /dev/null > /dev/null 2>&1 &)",
-    f"export SCFM_JOB={OWNER}.$$.",
-    # Asked to end, the shell waits for its job, which may write a checkpoint, and the log takes its last lines.
-    "trap : TERM",
-    "tee() (trap '' INT TERM; exec tee \"$@\")",
-]
-shell.prefix("; ".join([*PREFIX, ""]))
+# Rules run the library of this clone with the Python that runs Snakemake, unless conda brings its own.
+BIN = "" if workflow.deployment_settings.deployment_method else f"export PATH={Path(sys.executable).parent}:$PATH; "
+shell.prefix(f"set -euo pipefail; {BIN}export PYTHONPATH={Path(workflow.basedir) / 'src'}; {guard.prefix()}")
 
 try:
     STUDY = Study(config, Path(workflow.basedir) / "config")
@@ -35,7 +22,7 @@ try:
         must_be_writable(getattr(STUDY.shared, folder), folder)
     if STUDY.shared.mirror:
         must_exist(STUDY.shared.mirror, "mirror folder")
-    if workflow.is_main_process and (message := claim(Path(".snakemake"))):
+    if workflow.is_main_process and (message := lock.claim(Path(".snakemake"))):
         print(f"scfm: {message}", file=sys.stderr)
 except ScfmError as error:
     sys.exit(f"scfm: error: {error}")
