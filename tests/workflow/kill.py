@@ -6,6 +6,8 @@ import select
 import signal
 import subprocess
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from clone import Clone
@@ -26,24 +28,27 @@ def job_processes(folder: Path) -> dict[int, str]:
     return found
 
 
-def kill_process(clone: Clone, arguments: list[str], words: str, delays: list[float]) -> tuple[int, list[bool], str]:
+def kill_process(
+    clone: Clone, arguments: list[str], words: str, delays: list[float], begun: Callable[[int], bool] = lambda _: True
+) -> tuple[int, list[bool], str]:
     """Run Snakemake; SIGKILL a process of a job after a delay, in its next attempt after the next delay, and so on.
 
     Args:
         words: regular expression found at the start of the command line of that process alone.
-        delays: seconds from when the process is first seen.
+        delays: seconds from when the process is first seen, or from when it has begun.
+        begun: whether the process of an attempt (from 0 on) has begun with what is to be disturbed.
 
     Returns:
         Exit code of Snakemake, whether each kill met a process that still ran, and what Snakemake printed.
     """
     log, hits, seen = clone.folder / "killed.txt", [], set()
     with log.open("w") as stdout, clone.start(*arguments, stdout=stdout) as snakemake:
-        for delay in delays:
+        for attempt, delay in enumerate(delays):
             pid = _appears(clone.folder, words, seen, snakemake)
             if pid is None:
                 break
             seen.add(pid)
-            hits.append(_kill(pid, delay))
+            hits.append(_kill(pid, delay, partial(begun, attempt)))
     return snakemake.returncode, hits, log.read_text()
 
 
@@ -86,13 +91,16 @@ def _appears(folder: Path, words: str, seen: set[int], snakemake: subprocess.Pop
     raise TimeoutError(f"no process of '{words}' within {APPEARS_WITHIN_S:g} s")
 
 
-def _kill(pid: int, delay: float) -> bool:
-    """SIGKILL after `delay` seconds, unless the process ends before; whether it still ran."""
+def _kill(pid: int, delay: float, begun: Callable[[], bool]) -> bool:
+    """SIGKILL `delay` seconds after the process has begun, unless it ends before; whether it still ran."""
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
         return False
-    ended, _, _ = select.select([handle], [], [], delay)
+    ended = False
+    while not (begun() or ended):
+        ended = any(select.select([handle], [], [], 0.02))
+    ended = ended or any(select.select([handle], [], [], delay))
     if not ended:
         signal.pidfd_send_signal(handle, signal.SIGKILL)
     os.close(handle)
