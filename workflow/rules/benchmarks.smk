@@ -40,8 +40,7 @@ rule embed:
     resources:
         mem_mb=4000,
         runtime=120,
-        gpu=lambda w: 1 if GPUS and w.model != "pca" else 0,
-        gpu_slots=lambda w: 1 if GPUS and w.model != "pca" else 0,
+        **gpus(lambda w: min(GPUS, 1) if w.model != "pca" else 0),
     params:
         model=lambda w: w.model if w.model == "pca" else model_folder(w.model, w.seed),
         settings=lambda w: as_json(STUDY.benchmarks.pca if w.model == "pca" else {}),
@@ -117,8 +116,7 @@ rule ontology:
     resources:
         mem_mb=4000,
         runtime=120,
-        gpu=1 if GPUS else 0,
-        gpu_slots=1 if GPUS else 0,
+        **gpus(lambda w: min(GPUS, 1)),
     params:
         model=lambda w: model_folder(w.run, w.seed),
         study=STUDY.name,

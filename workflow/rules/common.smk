@@ -1,4 +1,5 @@
 # Settings of the study, folders, and the digests that decide what an edit of the library reruns.
+import os
 import sys
 from pathlib import Path
 
@@ -45,6 +46,13 @@ wildcard_constraints:
 def code(*names):
     """Digest of the code that a job runs; constant where a code edit must not retrain."""
     return digest(*names) if STUDY.file.code_reruns else "not tracked in this study"
+
+
+def gpus(count):
+    """Resources of a job with `count(wildcards)` GPUs, by `--gres` at sites that name it in SLURM_GRES."""
+    gres = os.environ.get("SLURM_GRES")
+    slots = {"gpu_slots": lambda w: min(count(w), 1)}
+    return slots | ({"gres": lambda w: f"{gres}:{count(w)}" if count(w) else ""} if gres else {"gpu": count})
 
 
 def models():

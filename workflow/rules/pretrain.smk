@@ -27,9 +27,8 @@ rule train:
     resources:
         mem_mb=64000 if PAPER_SCALE else 3000,
         runtime=2880 if PAPER_SCALE else 60,
-        gpu=GPUS,
-        gpu_slots=1 if GPUS else 0,
         nodes=1,
+        **gpus(lambda w: GPUS),
     params:
         settings=lambda w: as_json(STUDY.runs[w.run].model_dump(mode="json", exclude={"description"})),
         launch=f"torchrun --standalone --nproc-per-node={GPUS} -m scfm" if GPUS > 1 else "python -m scfm",
