@@ -38,9 +38,9 @@ rule embed:
     conda:
         "../../envs/model.yaml"
     resources:
+        **gpus(lambda w: min(GPUS, 1) if w.model != "pca" else 0),
         mem_mb=4000,
         runtime=120,
-        **gpus(lambda w: min(GPUS, 1) if w.model != "pca" else 0),
     params:
         model=lambda w: w.model if w.model == "pca" else model_folder(w.model, w.seed),
         settings=lambda w: as_json(STUDY.benchmarks.pca if w.model == "pca" else {}),
@@ -114,9 +114,9 @@ rule ontology:
     conda:
         "../../envs/model.yaml"
     resources:
+        **gpus(lambda w: min(GPUS, 1)),
         mem_mb=4000,
         runtime=120,
-        **gpus(lambda w: min(GPUS, 1)),
     params:
         model=lambda w: model_folder(w.run, w.seed),
         study=STUDY.name,

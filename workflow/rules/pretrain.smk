@@ -25,10 +25,10 @@ rule train:
         "../../envs/model.yaml"
     threads: STUDY.shared.threads
     resources:
+        **gpus(lambda w: GPUS),
         mem_mb=64000 if PAPER_SCALE else 3000,
         runtime=2880 if PAPER_SCALE else 60,
         nodes=1,
-        **gpus(lambda w: GPUS),
     params:
         settings=lambda w: as_json(STUDY.runs[w.run].model_dump(mode="json", exclude={"description"})),
         launch=f"torchrun --standalone --nproc-per-node={GPUS} -m scfm" if GPUS > 1 else "python -m scfm",
