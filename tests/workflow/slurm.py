@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -41,7 +42,7 @@ MessageTimeout=10
 OverTimeLimit=0
 ReturnToService=2
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=64000 Gres=gpu:a100:4 State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs=16 RealMemory=256000 Gres=gpu:a100:4 State=UNKNOWN
 PartitionName=cpu Nodes={host} Default=YES MaxTime=2-00:00:00 State=UP
 PartitionName=gpu Nodes={host} MaxTime=2-00:00:00 State=UP
 """
@@ -49,7 +50,7 @@ PartitionName=gpu Nodes={host} MaxTime=2-00:00:00 State=UP
 
 @contextmanager
 def slurm() -> Iterator[dict[str, str]]:
-    """Start a Slurm of one node with 4 CPUs and 4 GPUs of type a100, in the partitions `cpu` (default) and `gpu`.
+    """Start a Slurm of one node with 16 CPUs and 4 GPUs of type a100, in the partitions `cpu` (default) and `gpu`.
 
     Yields:
         Environment variables by which clients find it.
@@ -61,8 +62,13 @@ def slurm() -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory(prefix="slurm-", dir="/tmp") as name, ExitStack() as stack:
         folder = Path(name)
         _configure(folder)
-        client = {"SLURM_CONF": str(folder / "slurm.conf")}
-        munged = ["munged", "--foreground", "--force", *(f"--{file}-file={folder}/munge.{file}" for file in ("key", "pid", "seed", "log"))]
+        client = {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": f"{folder}/bin:{os.environ['PATH']}"}
+        munged = [
+            "munged",
+            "--foreground",
+            "--force",
+            *(f"--{file}-file={folder}/munge.{file}" for file in ("key", "pid", "seed", "log")),
+        ]
         stack.callback(_kill_left, client)
         for command in ([*munged, f"--socket={folder}/munge.socket"], ["slurmctld", "-D"], ["slurmd", "-D"]):
             stack.enter_context(_daemon(command, folder, client))
@@ -92,14 +98,18 @@ def ask(client: dict[str, str], *command: str) -> str:
 
 def jobs(client: dict[str, str]) -> list[dict[str, str]]:
     """Every job since the start: the fields of `scontrol show job`, and under `Rule` the rule that asked for it."""
-    lines = ask(client, "scontrol", "show", "job", "--oneliner").splitlines()
+    lines = ask(client, "scontrol", "show", "job", "--details", "--oneliner").splitlines()
     found = [dict(re.findall(r"(\S+?)=(\S*)", line)) for line in lines if line.startswith("JobId=")]
     return [job | {"Rule": re.sub(r"^rule_|_wildcards_.*$", "", job.get("Comment", ""))} for job in found]
 
 
 def _configure(folder: Path) -> None:
-    for name in ("state", "spool"):
+    for name in ("state", "spool", "bin"):
         (folder / name).mkdir()
+    # Snakemake's plugin takes SLURM_CONF from the environment of srun; where Slurm is installed, nobody needs it.
+    srun = folder / "bin" / "srun"
+    srun.write_text(f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {shutil.which("srun")} "$@"\n')
+    srun.chmod(0o755)
     (folder / "munge.key").write_bytes(os.urandom(128))
     (folder / "munge.key").chmod(0o600)
     with socket.socket() as first, socket.socket() as second:
@@ -145,10 +155,10 @@ def _until(there: Callable[[], bool], folder: Path) -> None:
 
 
 def _kill_left(client: dict[str, str]) -> None:
-    """Kill what still runs with these variables: job steps of a Slurm that ended badly."""
-    marks = {f"{name}={value}".encode() for name, value in client.items()}
+    """Kill what still runs with this configuration: job steps of a Slurm that ended badly."""
+    mark = f"SLURM_CONF={client['SLURM_CONF']}".encode()
     for process in Path("/proc").glob("[0-9]*"):
         # A process may end meanwhile, or belong to the kernel.
         with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
-            if marks <= set((process / "environ").read_bytes().split(b"\0")):
+            if mark in (process / "environ").read_bytes().split(b"\0"):
                 os.kill(int(process.name), signal.SIGKILL)

@@ -86,6 +86,15 @@ def test_jobs_with_a_model_ask_for_gpus(jobs):
     assert all(gpus[job.name] <= 1 for job in jobs if job.rule != "train")
 
 
+def test_sites_that_refuse_gpus_are_asked_for_gres(fresh, jobs):
+    given = {job.name: job.resources for job in fresh.jobs("--profile", "slurm", "all", SLURM_GRES="gpu:a100")}
+    for job in jobs:
+        assert "gres" not in job.resources, job.name
+        count = int(job.resources.get("gpu", 0))
+        asked = given[job.name].get("gres", ""), given[job.name].get("gpu", "0")
+        assert asked == (f"gpu:a100:{count}" if count else "", "0"), job.name
+
+
 def test_gpu_jobs_take_only_generated_or_static_inputs(jobs):
     made = {path for job in jobs for path in job.output}
     for job in jobs:
