@@ -18,8 +18,6 @@ try:
     STUDY = Study(config, Path(workflow.basedir) / "config")
     for folder in ("results", "work"):
         must_be_writable(getattr(STUDY.shared, folder), folder)
-    if STUDY.shared.mirror:
-        must_exist(STUDY.shared.mirror, "mirror folder")
 except ScfmError as error:
     sys.exit(f"scfm: error: {error}")
 
