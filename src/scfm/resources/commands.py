@@ -41,4 +41,5 @@ def manifest(
     """Write the records of all fetched files as one table."""
     from scfm.resources.manifest import write_manifest
 
-    print(f"resources manifest: {write_manifest(records, out)} files")
+    files = write_manifest(records, out)
+    print(f"resources manifest: {files} file{'' if files == 1 else 's'}")
