@@ -142,7 +142,7 @@ def _settings(crate: "ROCrate", workflow: "ContextEntity", request: "Request", d
         given = _entity(crate, f"#{key}-given", "PropertyValue", name=key, value=text)
         parameter = crate.add_formal_parameter(key, "Text", f"#{key}", properties={"workExample": given})
         given["exampleOfWork"] = parameter
-        workflow.append_to("input", parameter)
+        workflow.append_to("input", parameter, compact=True)
         values.append(given)
     files = [request.config, "config/config.yaml", f"config/studies/{request.study}.yaml"]
     return [*(_file(crate, name, digests) for name in files), *values]
