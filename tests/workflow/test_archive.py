@@ -43,6 +43,7 @@ def unpacked(archive, tmp_path) -> Clone:
 def test_nothing_reruns_and_the_checksums_agree(unpacked, tiny):
     assert unpacked.jobs(*tiny) == []
     assert unpacked.jobs("all", "--configfile", "results/tiny/config.yaml") == []
+    assert unpacked.jobs(*tiny, "work=elsewhere") == []
     assert subprocess.run(["sha256sum", "--quiet", "-c", "manifest-sha256.txt"], cwd=unpacked.folder).returncode == 0
     # By the checksums of inputs, and not by luck: the settings and notebooks are newer than what was made of them.
     made = (unpacked.folder / "results/tiny/figures/figure3/figure3.png").stat().st_mtime
