@@ -75,6 +75,7 @@ def test_figures_are_made_again_without_training(unpacked, tiny):
     assert unpacked.names(*tiny) <= {"report"}
 
 
+@pytest.mark.long
 def test_without_shards_training_says_how_to_make_them_again(unpacked, tiny):
     folder = unpacked.folder / "results/tiny/corpus/shards"
     counts = next(folder.glob("*/counts.npy")).read_bytes()
