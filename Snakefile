@@ -11,6 +11,7 @@ include: "workflow/rules/annotation.smk"
 include: "workflow/rules/learnability.smk"
 include: "workflow/rules/benchmarks.smk"
 include: "workflow/rules/paper.smk"
+include: "workflow/rules/archive.smk"
 
 
 # One job with GPUs at a time on a workstation (profiles/default); a cluster stays parallel. A limit on `gpu` itself

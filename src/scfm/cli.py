@@ -21,6 +21,7 @@ STAGES = {
     "learnability": "which genes a model learns",
     "benchmarks": "embed, integrate, probe, annotate",
     "paper": "tables, figures, claims, report",
+    "archive": "results with all that they stem from, in one file",
 }
 
 

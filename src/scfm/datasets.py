@@ -54,8 +54,7 @@ class Dataset(Settings):
     name: str
     """Unique name, used for files, settings and tables."""
     resource: str = ""
-    """Key of config/resources.yaml; `package:` and a path inside an installed package; or `synthetic:` and a file
-    of the synthetic census."""
+    """Key of config/resources.yaml, or `synthetic:` and a file of the synthetic census."""
     title: str = ""
     """What the cells are, in a few words."""
     study: str = ""
@@ -114,24 +113,6 @@ def read_datasets(path: Path) -> dict[str, Dataset]:
             raise ScfmError(f"{where}: dataset '{dataset.name}' occurs twice; names must be unique")
         sheet[dataset.name] = dataset
     return sheet
-
-
-def package_path(dataset: Dataset) -> Path:
-    """Path of a dataset that comes with an installed package (`resource` is `package:<package>/<path>`).
-
-    Raises:
-        ScfmError: the dataset does not come with a package, or that package does not hold the file.
-    """
-    from importlib.resources import files
-
-    if not dataset.resource.startswith("package:"):
-        raise ScfmError(f"dataset '{dataset.name}': it comes with no package; name its h5ad file")
-    package, _, inside = dataset.resource.removeprefix("package:").partition("/")
-    try:
-        path = Path(str(files(package))) / inside
-    except ModuleNotFoundError as error:
-        raise ScfmError(f"dataset '{dataset.name}': package '{package}' is not installed; install it") from error
-    return must_exist(path, f"dataset '{dataset.name}' of package '{package}'")
 
 
 def read_deposit(path: Path, dataset: Dataset) -> "AnnData":

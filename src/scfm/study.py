@@ -126,7 +126,7 @@ class Study:
     def __init__(self, config: dict, folder: Path) -> None:
         self.folder = folder
         self.shared = parse(Shared, config, f"{folder}/config.yaml or --config")
-        self._given = _difference(config, read_yaml(folder / "config.yaml"))
+        self.given = _difference(config, read_yaml(folder / "config.yaml"))
         self.name = self.shared.study
         path = folder / "studies" / f"{self.name}.yaml"
         if not path.is_file():
@@ -149,7 +149,7 @@ class Study:
 
     def _override(self, model: type[Settings], key: str, path: Path) -> Any:
         base = getattr(self.shared, key).model_dump(mode="json", exclude_unset=True)
-        data = merge(merge(base, getattr(self.file, key)), self._given.get(key, {}))
+        data = merge(merge(base, getattr(self.file, key)), self.given.get(key, {}))
         return parse(model, data, f"{path}: {key}")
 
     def _run(self, name: str, use: RunUse, path: Path) -> Run:
@@ -166,7 +166,7 @@ class Study:
         for name in [name for uses in self.file.datasets.values() for name in uses]:
             if name not in self.sheet:
                 raise ScfmError(f"{path}: dataset '{name}' is not in {self.folder}/datasets.tsv; add its row there")
-            if self.sheet[name].resource.split(":")[0] not in ("package", "synthetic", *self.resources):
+            if self.sheet[name].resource.split(":")[0] not in ("synthetic", *self.resources):
                 raise ScfmError(f"{path}: dataset '{name}' has no file in {self.folder}/resources.yaml; add it there")
 
     def _check_sides(self, path: Path) -> None:

@@ -1,3 +1,4 @@
+from importlib.metadata import distribution
 from pathlib import Path
 
 import anndata
@@ -6,8 +7,9 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
 
-from scfm.datasets import OBS, Dataset, package_path, read_datasets, read_deposit
+from scfm.datasets import OBS, Dataset, read_datasets, read_deposit
 from scfm.errors import ScfmError
+from scfm.resources import read_resources
 
 SHEET = Path(__file__).parents[2] / "config" / "datasets.tsv"
 HEADER = "name\tvalues\ttasks\n"
@@ -144,17 +146,11 @@ def test_the_sheet_of_the_repository_is_valid() -> None:
 
 def test_the_bundled_dataset_has_an_id_for_every_cell() -> None:
     row = read_datasets(SHEET)["pbmc68k_reduced"]
-    adata = read_deposit(package_path(row), row)
+    resource = read_resources(SHEET.parent / "resources.yaml")[row.resource]
+    adata = read_deposit(Path(str(distribution("scanpy").locate_file(resource.package))), row)
     assert adata.shape == (700, 765)
     assert "unknown" not in set(adata.obs["cell_type_ontology_term_id"])
     assert adata.X.min() >= 0
-
-
-def test_a_dataset_without_package() -> None:
-    with pytest.raises(ScfmError, match="comes with no package"):
-        package_path(dataset(resource="hgnc"))
-    with pytest.raises(ScfmError, match="'no_such_package' is not installed"):
-        package_path(dataset(resource="package:no_such_package/a.h5ad"))
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,41 @@ def test_a_resource_without_copy_says_where_to_fetch_it(site, call, mirror):
     assert nothing_left(call)
 
 
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """An installed package `bundle` 2.1 with the file data/cells.bin."""
+    site_packages = tmp_path / "site-packages"
+    (site_packages / "bundle" / "data").mkdir(parents=True)
+    (site_packages / "bundle" / "data" / "cells.bin").write_bytes(b"cells")
+    (site_packages / "bundle-2.1.dist-info").mkdir()
+    (site_packages / "bundle-2.1.dist-info" / "METADATA").write_text("Name: bundle\nVersion: 2.1\n")
+    monkeypatch.syspath_prepend(site_packages)
+
+
+@pytest.mark.usefixtures("package")
+def test_a_file_of_a_package_comes_from_there_mirror_or_not(call, mirror):
+    for folder in (None, mirror):
+        record = call(folder, package="bundle/data/cells.bin", sha256=digest(b"cells"))
+        assert call.out.read_bytes() == b"cells"
+        assert (record.source, record.release) == ("package:bundle/data/cells.bin", "2.1")
+        assert record.verified == "sha256"
+
+
+@pytest.mark.usefixtures("package")
+@pytest.mark.parametrize(
+    ("inside", "expected"),
+    [
+        ("bundle/data/cells.bin", r"expected 0{64}; install another version of bundle than 2\.1"),
+        ("bundle/data/absent.bin", r"absent\.bin: resource 'thing' is missing in bundle 2\.1; install another version"),
+        ("no_such_package/a.bin", "package 'no_such_package', which it comes with, is not installed; install it"),
+    ],
+)
+def test_a_package_without_the_right_file(call, inside, expected):
+    with pytest.raises(ScfmError, match=expected):
+        call(package=inside, sha256=OTHER)
+    assert nothing_left(call)
+
+
 def test_a_resource_without_url_needs_the_mirror(call):
     with pytest.raises(ScfmError, match="no URL serves this file, which stems from GSE1; configure a mirror folder"):
         call(mirror="sub/file.bin", source="GSE1")

@@ -32,7 +32,6 @@ def files(clone):
         ("studdy=tiny", "config.yaml or --config: unknown key 'studdy'; did you mean 'study'?"),
         ("device=tpu", "config.yaml or --config: key 'device': Input should be 'auto', 'cpu' or 'gpu', got 'tpu'"),
         ("threads=many", "config.yaml or --config: key 'threads': Input should be a valid integer"),
-        ("mirror=no/such/folder", "no/such/folder: mirror folder not found"),
         ("study=huge", "study: 'huge' does not exist; choose one of demo, mini, "),
         ("results=LICENSE/results", "results: 'LICENSE/results' cannot be made, since "),
         ("work=LICENSE", "work: 'LICENSE' cannot be made, since "),
@@ -40,6 +39,12 @@ def files(clone):
 )
 def test_bad_command_line(fresh, given, expected):
     assert expected in complaint(fresh, "all", "--config", "study=tiny", given)
+    assert files(fresh) == set()
+
+
+def test_wrong_mirror(fresh):
+    given = ("study=mini", "mirror=no/such/folder")
+    assert complaint(fresh, "all", "--config", *given).startswith("no/such/folder: mirror folder not found")
     assert files(fresh) == set()
 
 

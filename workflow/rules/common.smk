@@ -21,8 +21,6 @@ try:
     STUDY = Study(config, Path(workflow.basedir) / "config")
     for folder in ("results", "work"):
         must_be_writable(getattr(STUDY.shared, folder), folder)
-    if STUDY.shared.mirror:
-        must_exist(STUDY.shared.mirror, "mirror folder")
     if workflow.is_main_process and (message := lock.claim(Path(".snakemake"))):
         print(f"scfm: {message}", file=sys.stderr)
 except ScfmError as error:

@@ -3,7 +3,6 @@ import json
 
 from scfm.corpus.settings import BuildSettings
 from scfm.corpus.synthetic import corpus_names, dataset_row
-from scfm.datasets import package_path
 
 CORPUS = RESULTS / "corpus"
 BENCHMARKS = RESULTS / "benchmarks"
@@ -59,10 +58,8 @@ def resource(name):
 
 
 def deposit(name):
-    """Path of a dataset's h5ad: fetched, from an installed package, or made by the synthetic census."""
+    """Path of a dataset's h5ad: fetched, or made by the synthetic census."""
     row = STUDY.sheet[name]
-    if row.resource.startswith("package:"):
-        return ancient(package_path(row))
     if row.resource.startswith("synthetic:"):
         return CORPUS / "synthetic" / row.resource.removeprefix("synthetic:")
     return resource(row.resource)
@@ -73,6 +70,14 @@ def fetched():
     datasets = [STUDY.sheet[name].resource for name in [*STUDY.named("pretrain"), *STUDY.named("benchmark")]]
     files = [name for name in [*ANNOTATION_FILES, "cell_ontology", *datasets] if name in STUDY.resources]
     return [name for name in files if not (STUDY.synthetic and name in SYNTHETIC_ANNOTATION)]
+
+
+# A wrong mirror is named at once, unless nothing has to be fetched, as in an unpacked archive.
+if STUDY.shared.mirror and any(not Path(resource(name)).exists() for name in fetched()):
+    try:
+        must_exist(STUDY.shared.mirror, "mirror folder")
+    except ScfmError as error:
+        sys.exit(f"scfm: error: {error}")
 
 
 # Corpus.

@@ -33,7 +33,7 @@ rule train:
         settings=lambda w: as_json(STUDY.runs[w.run].model_dump(mode="json", exclude={"description"})),
         launch=f"torchrun --standalone --nproc-per-node={GPUS} -m scfm" if GPUS > 1 else "python -m scfm",
         shards=RESULTS / "corpus" / "shards",
-        work=lambda w: WORK / "pretrain" / w.run / w.seed,
+        work=lambda w, output: WORK / "pretrain" / w.run / w.seed,  # elsewhere is no reason to train again
         out=lambda w: model_folder(w.run, w.seed),
         where=f"--device {STUDY.shared.device} --gpus {STUDY.shared.gpus}" + (" --need-gpu" if PAPER_SCALE else ""),
         # A function of the input is no reason to rerun.

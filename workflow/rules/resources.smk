@@ -1,4 +1,4 @@
-# External files: from a mirror folder if one is configured, else from their URLs; verified and recorded.
+# External files: from an installed package, a mirror folder if one is configured, or their URLs; verified and recorded.
 
 
 rule fetch:
@@ -21,8 +21,10 @@ rule fetch:
         runtime=120,
     params:
         settings=lambda w: as_json(STUDY.resources[w.resource]),
-        mirror=f"--mirror {STUDY.shared.mirror}" if STUDY.shared.mirror else "",
-        partial=lambda w: WORK / "resources" / w.resource,
+        # Where the mirror and the work folder are is no reason to fetch again: Snakemake does not compare what is
+        # derived from the output.
+        mirror=lambda w, output: f"--mirror {STUDY.shared.mirror}" if STUDY.shared.mirror else "",
+        partial=lambda w, output: WORK / "resources" / w.resource,
         code=code("scfm.resources.commands:fetch"),
     shell:
         "python -m scfm resources fetch {wildcards.resource} --settings {params.settings:q} {params.mirror}"

@@ -29,22 +29,19 @@ def prepare(
     dataset_settings: Annotated[str, typer.Option(help="dataset row, tasks and contamination as JSON")],
     hgnc: Annotated[Path, typer.Option(help="HGNC complete set")],
     out: Out,
-    input: Annotated[
-        Path | None, typer.Option(help="deposited h5ad; left out for a dataset that comes with a package")
-    ] = None,
+    input: Annotated[Path, typer.Option(help="deposited h5ad")],
     cell_ontology: Annotated[
         Path | None, typer.Option(help="check the cells' ontology ids against this release")
     ] = None,
 ) -> None:
     """Bring one deposited dataset into the form that every benchmark reads."""
     from scfm.benchmarks.prepare import prepare as run
-    from scfm.datasets import package_path
     from scfm.genes import read_hgnc
     from scfm.ontology import Ontology
 
     settings = parse(Preparation, dataset_settings, "--dataset-settings")
     ontology = Ontology.read(cell_ontology) if cell_ontology else None
-    adata = run(input or package_path(settings.dataset), settings, read_hgnc(hgnc), ontology)
+    adata = run(input, settings, read_hgnc(hgnc), ontology)
     with whole(out) as temporary:
         adata.write_h5ad(temporary, compression="gzip")
     facts = adata.uns["scfm"]

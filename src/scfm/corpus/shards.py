@@ -29,7 +29,7 @@ class Shards:
         """Open a shards directory.
 
         Raises:
-            ScfmError: there is no manifest, or it lists no shard.
+            ScfmError: there is no manifest, it lists no shard, or what it lists is not there.
         """
         manifest = Path(path) / "manifest.json"
         if not manifest.is_file():
@@ -37,6 +37,12 @@ class Shards:
         content = json.loads(manifest.read_text())
         if not content.get("shards"):
             raise ScfmError(f"{manifest}: lists no shard; run 'scfm corpus gather' again")
+        for name in (*(shard["name"] for shard in content["shards"]), "cells.parquet", "genes.parquet", "measured.npz"):
+            if not (Path(path) / name).exists():
+                raise ScfmError(
+                    f"{manifest}: lists shards, but {name} is not there, as after unpacking an archive without shards; "
+                    f"make them again with 'snakemake {manifest} --forcerun gather_shards' and the study's --config"
+                )
         return cls(Path(path), content)
 
     def __reduce__(self) -> tuple:

@@ -1,4 +1,4 @@
-"""External files: fetched from a mirror folder or by URL, verified, recorded.
+"""External files: fetched from an installed package, a mirror folder or by URL, verified, recorded.
 
 Public: `Resource`, `Record`, `read_resources`, `read_record`.
 """

@@ -23,7 +23,7 @@ def fetch(
     backoff: Annotated[float, typer.Option(min=0, help="Seconds before the second attempt, then doubled.")] = 1.0,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds without an answer or a byte.")] = 60.0,
 ) -> None:
-    """Fetch one file from the mirror folder or by URL, verify and record it."""
+    """Fetch one file from its package, the mirror folder or by URL, verify and record it."""
     resource = parse(Resource, settings, "--settings")
 
     from scfm.resources.download import Retries
@@ -41,4 +41,5 @@ def manifest(
     """Write the records of all fetched files as one table."""
     from scfm.resources.manifest import write_manifest
 
-    print(f"resources manifest: {write_manifest(records, out)} files")
+    files = write_manifest(records, out)
+    print(f"resources manifest: {files} file{'' if files == 1 else 's'}")

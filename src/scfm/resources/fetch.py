@@ -1,9 +1,10 @@
-"""One resource: from the mirror folder if there is one, else by URL; verified and recorded."""
+"""One resource: from its package, else from the mirror folder if there is one, else by URL; verified and recorded."""
 
 import hashlib
 import shutil
 import zipfile
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from scfm.errors import ScfmError
@@ -22,11 +23,14 @@ def fetch(
         partial: where an unfinished download waits for the next run.
 
     Raises:
-        ScfmError: no copy in the mirror, no URL, server not reachable, file truncated, digest differs, cannot write.
+        ScfmError: package not installed, no copy in the mirror, no URL, server not reachable, file truncated, digest
+            differs, cannot write.
     """
     try:
         with whole(out) as temporary:
-            if mirror is not None:
+            if resource.package:
+                facts = _unpack(name, resource.package, resource.sha256, temporary)
+            elif mirror is not None:
                 facts = _copy(name, resource, mirror, temporary)
             else:
                 facts = _download(name, resource, partial, temporary, retries)
@@ -68,6 +72,24 @@ def _copy(name: str, resource: Resource, mirror: Path, out: Path) -> dict[str, s
         "date": datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat(),
         "release": resource.mirror_release or "",
     }
+
+
+def _unpack(name: str, inside: str, digest: str, out: Path) -> dict[str, str]:
+    """Copy a file of an installed package, without importing the package."""
+    package = inside.split("/")[0]
+    try:
+        installed = distribution(package)
+    except PackageNotFoundError as error:
+        raise ScfmError(f"{name}: package '{package}', which it comes with, is not installed; install it") from error
+    path = Path(str(installed.locate_file(inside)))
+    if not path.is_file():
+        raise ScfmError(
+            f"{path}: resource '{name}' is missing in {package} {installed.version}; install another version"
+        )
+    shutil.copyfile(path, out)
+    _verify(str(path), digest, sha256(out), f"install another version of {package} than {installed.version}")
+    today = datetime.now(UTC).date().isoformat()
+    return {"verified": "sha256", "source": f"package:{inside}", "date": today, "release": installed.version}
 
 
 def _download(name: str, resource: Resource, partial: Path, out: Path, retries: Retries) -> dict[str, str]:

@@ -12,7 +12,8 @@ SHA256 = r"^[0-9a-f]{64}$"
 
 
 class Resource(Settings):
-    """One external file, with its upstream address and its copy in a mirror folder, which may be another release."""
+    """One external file: its upstream address and its copy in a mirror folder, which may be another release; or its
+    place in an installed package."""
 
     title: str
     """What the file is."""
@@ -26,8 +27,11 @@ class Resource(Settings):
     """Address of the file itself; absent if nobody serves this file, so that only a mirror can."""
     member: str | None = None
     """File to take out of the zip archive that `url` serves."""
+    package: str | None = Field(default=None, pattern=r"^[^/]+/.+")
+    """Installed package and path inside it, for a file that comes with one; taken from there, mirror or not."""
     sha256: str | None = Field(default=None, pattern=SHA256)
-    """Digest of what `url` serves (of the archive, if `member` is given); absent if not known."""
+    """Digest of what `url` serves (of the archive, if `member` is given), or of the package's file; absent if not
+    known."""
     mirror: str | None = None
     """Path of the copy in the mirror folder."""
     mirror_release: str | None = None
@@ -41,6 +45,10 @@ class Resource(Settings):
 
     @model_validator(mode="after")
     def _reachable(self) -> "Resource":
+        if self.package:
+            if self.sha256 is None or self.url or self.mirror or self.member or self.release:
+                raise ValueError("a file of a package needs sha256, and no url, member, release or mirror")
+            return self
         if self.url is None and self.mirror is None:
             raise ValueError("neither url nor mirror is given, so the file cannot be fetched")
         if self.url is None and (self.member or self.sha256 or self.release):
@@ -57,7 +65,7 @@ class Resource(Settings):
         """
         if mirrored and self.mirror:
             return PurePosixPath(self.mirror).name
-        return PurePosixPath(self.member or urlparse(self.url or self.mirror).path).name
+        return PurePosixPath(self.member or self.package or urlparse(self.url or self.mirror).path).name
 
     def version(self, mirrored: bool) -> str:
         """Eight hexadecimal digits that change with whatever makes the fetched file another one.
@@ -65,7 +73,7 @@ class Resource(Settings):
         Args:
             mirrored: whether a mirror folder is configured.
         """
-        upstream = (self.url, self.member, self.sha256, self.release)
+        upstream = (self.package, self.sha256) if self.package else (self.url, self.member, self.sha256, self.release)
         copy = (self.mirror, self.mirror_sha256, self.mirror_release)
         return hashlib.sha256(repr(copy if mirrored and self.mirror else upstream).encode()).hexdigest()[:8]
 
@@ -84,7 +92,7 @@ class Record(Settings):
     verified: str
     """How its bytes were checked: sha256, or length (Content-Length) if no digest is known, or none."""
     source: str
-    """The URL, or mirror: and the path in the mirror folder."""
+    """The URL; or mirror: and the path in the mirror folder; or package: and the path in the package."""
     date: str
     """Day the file was last modified at its source; the day it was fetched if the source does not say."""
     release: str
