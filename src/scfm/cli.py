@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from scfm.errors import ScfmError
+from scfm.errors import ScfmError, refusal
 
 STAGES = {
     "resources": "fetch, verify and record the external files",
@@ -94,12 +94,28 @@ def _write(adata, path: Path) -> None:
 
 
 def main() -> None:
-    """Run the command line; a ScfmError ends it with one sentence on stderr and exit code 1."""
+    """Run the command line; bad input or a disk that refuses ends it with one sentence on stderr and exit code 1."""
+    # Where a disk is full, h5py fails again and again as it closes its file, in places that no handler reaches.
+    sys.excepthook = _unless_refused(sys.__excepthook__, lambda kind, error, trace: error)
+    sys.unraisablehook = _unless_refused(sys.__unraisablehook__, lambda unraisable: unraisable.exc_value)
     try:
         app()
-    except ScfmError as error:
-        print(f"scfm: error: {error}", file=sys.stderr)
-        sys.exit(1)
+        return
     except BrokenPipeError:  # `scfm … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    except Exception as error:
+        sentence = error if isinstance(error, ScfmError) else refusal(error)
+        if sentence is None:
+            raise
+        print(f"scfm: error: {sentence}", file=sys.stderr)
+    sys.exit(1)
+
+
+def _unless_refused(hook, error_of):
+    """The hook, called only with errors that are no disk's refusal."""
+
+    def call(*arguments) -> None:
+        if not refusal(error_of(*arguments)):
+            hook(*arguments)
+
+    return call

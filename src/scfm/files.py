@@ -8,7 +8,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scfm.errors import ScfmError
+from scfm.errors import ScfmError, refusal
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Run a block that writes `path`; a disk that refuses ends it with a sentence.
+
+    Raises:
+        ScfmError: the disk is full or read-only, or rights are missing.
+    """
+    try:
+        yield
+    except ScfmError:
+        raise
+    except Exception as error:
+        if sentence := refusal(error, path):
+            raise sentence from error
+        raise
 
 
 @contextmanager
@@ -20,7 +37,8 @@ def whole(path: Path) -> Iterator[Path]:
     directory a directory, never one the other.
 
     Raises:
-        ScfmError: the folder of `path` cannot be written, or a file stands where a directory is to be, or the reverse.
+        ScfmError: the folder of `path` cannot be written, the disk is full, or a file stands where a directory is to
+            be, or the reverse.
     """
     path = Path(path)
     try:
@@ -33,7 +51,8 @@ def whole(path: Path) -> Iterator[Path]:
         ) from error
     temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
     try:
-        yield temporary
+        with writing(path):
+            yield temporary
         if path.exists() and path.is_dir() != temporary.is_dir():
             found, wanted = ("folder", "file") if path.is_dir() else ("file", "folder")
             raise ScfmError(f"{path}: is a {found}, but a {wanted} is to be written; choose another name or remove it")

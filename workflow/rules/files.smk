@@ -139,10 +139,17 @@ def agreement_pairs():
 
 
 def figure2_parameters():
-    """The first of these pairs and their first common seed, as papermill takes them."""
+    """Parameters of the notebook: the first of these pairs and their first common seed."""
     first, second = (agreement_pairs() or [("none", "none")])[0]
     seed = shared_seeds(first, second)[0] if agreement_pairs() else 0
-    return f"-p first {first} -p second {second} -p seed {seed}"
+    runs = {"learnability": str(RESULTS / "learnability"), "first": first, "second": second, "seed": seed}
+    return {**runs, "out": str(RESULTS / "figures" / "figure2"), "dpi": STUDY.paper.dpi}
+
+
+def figure3_parameters(input):
+    """Parameters of the notebook, which takes its tables as texts with blanks between."""
+    tables = {"types": " ".join(input.types), "nodes": " ".join(input.nodes)}
+    return {**tables, "out": str(RESULTS / "figures" / "figure3"), "dpi": STUDY.paper.dpi}
 
 
 # Benchmarks.
