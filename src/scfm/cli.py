@@ -1,4 +1,4 @@
-"""`scfm`: one command group per stage, imported only when it is called, and the verbs of a biologist."""
+"""`scfm`: one command group per stage, imported only when it is called, the verbs of a biologist, and the doctor."""
 
 import os
 import sys
@@ -86,6 +86,22 @@ def annotate(
     print(f"annotate: {adata.n_obs:,} cells; " + ", ".join(f"{n:,} {name}" for name, n in top.items()) + f"; in {out}")
 
 
+@app.command()
+def doctor(
+    study: Annotated[str | None, typer.Option(help="look at this study only; exit code 1 if it is not ready")] = None,
+    mirror: Annotated[Path | None, typer.Option(help="mirror folder, instead of the one in config.yaml")] = None,
+    config_folder: Annotated[Path | None, typer.Option(help="folder `config` of a clone; else the one here")] = None,
+) -> None:
+    """Say what this machine has, and what is missing for which study."""
+    from scfm.doctor import as_text, examine
+
+    here = Path("config") if Path("config/config.yaml").is_file() else None
+    findings = examine(config_folder or here, study, mirror)
+    print(as_text(findings))
+    if study in findings.not_ready:
+        sys.exit(1)
+
+
 def _write(adata, path: Path) -> None:
     from scfm.files import whole
 
@@ -95,20 +111,32 @@ def _write(adata, path: Path) -> None:
 
 def main() -> None:
     """Run the command line; bad input or a disk that refuses ends it with one sentence on stderr and exit code 1."""
-    # Where a disk is full, h5py fails again and again as it closes its file, in places that no handler reaches.
+    # On a full disk h5py fails again as it lets go of its file, in places that no handler reaches.
     sys.excepthook = _unless_refused(sys.__excepthook__, lambda kind, error, trace: error)
     sys.unraisablehook = _unless_refused(sys.__unraisablehook__, lambda unraisable: unraisable.exc_value)
     try:
-        app()
-        return
+        get_command(app)()  # calling `app` would set typer's own hook
+    except ScfmError as error:
+        print(f"scfm: error: {error}", file=sys.stderr)
+        if refusal(error):
+            _leave()
+        sys.exit(1)
     except BrokenPipeError:  # `scfm … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except Exception as error:
-        sentence = error if isinstance(error, ScfmError) else refusal(error)
+        sentence = refusal(error)
         if sentence is None:
             raise
         print(f"scfm: error: {sentence}", file=sys.stderr)
-    sys.exit(1)
+        _leave()
+
+
+def _leave() -> None:
+    """End at once: HDF5 and others crash when they close, at the interpreter's end, what they could not write."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _unless_refused(hook, error_of):

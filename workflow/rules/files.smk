@@ -4,18 +4,11 @@ import json
 from scfm.corpus.settings import BuildSettings
 from scfm.corpus.synthetic import corpus_names, dataset_row
 from scfm.datasets import package_path
+from scfm.study import ANNOTATION_FILES
 
 CORPUS = RESULTS / "corpus"
 BENCHMARKS = RESULTS / "benchmarks"
 SYNTHETIC_CELLS = corpus_names(STUDY.corpus.source) if STUDY.synthetic else []
-ANNOTATION_FILES = [
-    "hgnc",
-    "gene_ontology",
-    "go_annotation",
-    "tfclass",
-    "protein_atlas",
-    "housekeeping",
-]
 # Written by the synthetic census in the providers' formats.
 SYNTHETIC_ANNOTATION = {
     "hgnc": "hgnc.tsv",
@@ -66,13 +59,6 @@ def deposit(name):
     if row.resource.startswith("synthetic:"):
         return CORPUS / "synthetic" / row.resource.removeprefix("synthetic:")
     return resource(row.resource)
-
-
-def fetched():
-    """Names of the external files that the study needs."""
-    datasets = [STUDY.sheet[name].resource for name in [*STUDY.named("pretrain"), *STUDY.named("benchmark")]]
-    files = [name for name in [*ANNOTATION_FILES, "cell_ontology", *datasets] if name in STUDY.resources]
-    return [name for name in files if not (STUDY.synthetic and name in SYNTHETIC_ANNOTATION)]
 
 
 # Corpus.

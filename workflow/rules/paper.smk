@@ -246,7 +246,7 @@ rule report:
         check=RESULTS / "check.csv" if STUDY.file.check_run else [],
         training=[model_folder(run, seed) / "metrics.csv" for run, seed in trained()],
         corpus=[CORPUS / "selection" / file for file in ("qc.csv", "split.csv", "sampling.csv")],
-        resources=RESULTS / "resources" / "manifest.tsv" if fetched() else [],
+        resources=RESULTS / "resources" / "manifest.tsv" if STUDY.external else [],
         summary=RESULTS / "benchmarks" / "summary.csv",
         captions=[f"workflow/report/{name}.rst" for name in caption_names()],
     output:
@@ -263,7 +263,7 @@ rule report:
         training=[f"--training {run}/{seed}={model_folder(run, seed) / 'metrics.csv'}" for run, seed in trained()],
         corpus=lambda w, input: options("--corpus", input.corpus),
         check=lambda w, input: f"--check {input.check}" if STUDY.file.check_run else "",
-        resources=lambda w, input: f"--resources {input.resources}" if fetched() else "",
+        resources=lambda w, input: f"--resources {input.resources}" if STUDY.external else "",
         study=STUDY.name,
         settings=as_json(STUDY.file),
         scale=STUDY.scale,

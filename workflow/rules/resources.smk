@@ -31,7 +31,7 @@ rule fetch:
 
 rule manifest:
     input:
-        records=[f"{resource(name)}.record.json" for name in fetched()],
+        records=[f"{resource(name)}.record.json" for name in STUDY.external],
     output:
         RESULTS / "resources" / "manifest.tsv",
     log:

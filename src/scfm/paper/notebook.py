@@ -12,7 +12,6 @@ import papermill
 from scfm.errors import ScfmError
 from scfm.files import must_exist, whole, writing
 
-
 PAPERMILL = {"kernel_name": "python3", "progress_bar": False, "extra_arguments": ["--log-level=ERROR"]}
 ROOM = 1 << 20
 """Bytes that a kernel may need in the temporary folder; it dies with a long traceback of its own if there are none."""
