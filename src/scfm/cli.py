@@ -116,20 +116,18 @@ def main() -> None:
     sys.unraisablehook = _unless_refused(sys.__unraisablehook__, lambda unraisable: unraisable.exc_value)
     try:
         get_command(app)()  # calling `app` would set typer's own hook
-    except ScfmError as error:
-        print(f"scfm: error: {error}", file=sys.stderr)
-        if refusal(error):
-            _leave()
-        sys.exit(1)
     except BrokenPipeError:  # `scfm … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except Exception as error:
-        sentence = refusal(error)
-        if sentence is None:
+        refused = refusal(error)
+        if not refused and not isinstance(error, ScfmError):
             raise
-        print(f"scfm: error: {sentence}", file=sys.stderr)
-        _leave()
+        print(f"scfm: error: {error if isinstance(error, ScfmError) else refused}", file=sys.stderr)
+        if refused:
+            _leave()
+    else:
+        return
+    sys.exit(1)
 
 
 def _leave() -> None:
