@@ -10,6 +10,9 @@ from pathlib import Path
 
 from scfm.errors import ScfmError, refusal
 
+ROOM = 1 << 16
+"""Bytes without which it is of no use to begin."""
+
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
@@ -76,7 +79,7 @@ def must_be_writable(folder: Path, what: str) -> None:
     """Raise a sentence if `folder` cannot be made or written.
 
     Raises:
-        ScfmError: the nearest part of its path that exists is not a folder, or may not be written.
+        ScfmError: the nearest part of its path that exists is not a folder, may not be written, or has no space left.
     """
     folder = Path(folder)
     nearest = next(part for part in (folder, *folder.absolute().parents) if part.exists())
@@ -84,6 +87,8 @@ def must_be_writable(folder: Path, what: str) -> None:
         raise ScfmError(f"{what}: '{folder}' cannot be made, since {nearest} is a file; name another folder")
     if not os.access(nearest, os.W_OK):
         raise ScfmError(f"{what}: '{folder}' cannot be written; name another folder or fix the rights of {nearest}")
+    if shutil.disk_usage(nearest).free < ROOM:
+        raise ScfmError(f"{what}: '{folder}' has no space left; free some or name another folder")
 
 
 def must_exist(path: Path, what: str) -> Path:

@@ -1,6 +1,8 @@
 # Settings of the study, folders, and the digests that decide what an edit of the library reruns.
+import os
 import sys
 from pathlib import Path
+from tempfile import gettempdir
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
@@ -18,6 +20,7 @@ try:
     STUDY = Study(config, Path(workflow.basedir) / "config")
     for folder in ("results", "work"):
         must_be_writable(getattr(STUDY.shared, folder), folder)
+    must_be_writable(os.environ.get("TMPDIR") or gettempdir(), "temporary folder (TMPDIR)")
     if STUDY.shared.mirror:
         must_exist(STUDY.shared.mirror, "mirror folder")
 except ScfmError as error:

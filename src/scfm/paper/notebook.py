@@ -10,11 +10,9 @@ from tempfile import TemporaryDirectory
 import papermill
 
 from scfm.errors import ScfmError
-from scfm.files import must_exist, whole, writing
+from scfm.files import ROOM, must_exist, whole, writing
 
 PAPERMILL = {"kernel_name": "python3", "progress_bar": False, "extra_arguments": ["--log-level=ERROR"]}
-ROOM = 1 << 20
-"""Bytes that a kernel may need in the temporary folder; it dies with a long traceback of its own if there are none."""
 
 
 def run_notebook(source: Path, out: Path, log: Path, parameters: dict) -> int:
@@ -50,6 +48,7 @@ def run_notebook(source: Path, out: Path, log: Path, parameters: dict) -> int:
 def own_runtime() -> Iterator[None]:
     """A temporary folder for what Jupyter and IPython write into the home folder, whose quota may be full."""
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        # A kernel without room would end with a long traceback of its own.
         with writing(Path(folder) / "kernel"):
             (Path(folder) / "kernel").write_bytes(bytes(ROOM))
         (Path(folder) / "kernel").unlink()
