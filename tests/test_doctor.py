@@ -137,7 +137,8 @@ def test_the_paper_study_needs_a_gpu(study, roomy, machine, device, stops):
 
 def test_a_gpu_that_is_asked_for(study, roomy):
     assert study("tiny", LAPTOP, device="gpu").missing == ["no GPU visible (device: cpu forces the CPU)"]
-    assert study("tiny", GPU_NODE, device="gpu").missing == []
+    assert study("tiny", GPU_NODE, device="gpu", gpus=4).missing == []
+    assert study("tiny", GPU_NODE, device="gpu", gpus=8).missing == ["4 of 8 GPUs visible (device: cpu forces the CPU)"]
 
 
 def test_space(study, monkeypatch):

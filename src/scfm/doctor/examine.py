@@ -10,8 +10,8 @@ from scfm.doctor.installation import attention, devices, versions
 from scfm.doctor.mirror import mirror_files
 from scfm.doctor.studies import Machine, what_is_missing
 from scfm.errors import ScfmError
-from scfm.settings import read_yaml
-from scfm.study import Study
+from scfm.settings import parse, read_yaml
+from scfm.study import Shared
 
 Rows = list[tuple[str, str]]
 """Label and text of each line of a section."""
@@ -46,9 +46,9 @@ def examine(folder: Path | None, study: str | None = None, mirror: Path | None =
             raise ScfmError(f"study '{study}': no folder 'config' here; run this in a clone or give --config-folder")
         note = "not in a clone of the repository: disk, mirror, Slurm and studies are left out (see --config-folder)"
         return Findings(sections | {"studies": [("", note)]}, frozenset())
-    given = {} if mirror is None else {"mirror": str(mirror)}
+    given = {} if mirror is None else {"mirror": str(mirror.absolute())}
     config = read_yaml(folder / "config.yaml") | given
-    shared = Study(config, folder).shared
+    shared = parse(Shared, config, f"{folder}/config.yaml")
     root = folder.absolute().parent
     sections["disk"] = disk(root / shared.results, root / shared.work)
     sections["mirror"] = mirror_files(shared.mirror, root, folder / "resources.yaml")

@@ -114,13 +114,15 @@ def _disk(study: Study, root: Path) -> Needs:
 
 
 def _gpu(study: Study, machine: Machine) -> Needs:
-    """As the rule `train` asks: at paper scale a GPU is needed unless the CPU is forced."""
-    device = study.shared.device
-    if machine.gpus or device == "cpu" or (device == "auto" and study.scale != "paper"):
+    """As the rule `train` asks: at paper scale GPUs are needed unless the CPU is forced."""
+    shared = study.shared
+    wanted = 0 if shared.device == "cpu" or (shared.device == "auto" and study.scale != "paper") else shared.gpus
+    if machine.gpus >= wanted:
         return Needs([], [])
+    seen = f"{machine.gpus} of {wanted} GPUs visible" if machine.gpus else "no GPU visible"
     if machine.cluster:
-        return Needs([], ["no GPU visible here: run it with --profile slurm, where jobs ask for theirs"])
-    return Needs(["no GPU visible (device: cpu forces the CPU)"], [])
+        return Needs([], [f"{seen} here: run it with --profile slurm, where jobs ask for theirs"])
+    return Needs([f"{seen} (device: cpu forces the CPU)"], [])
 
 
 def _census(study: Study) -> Needs:
