@@ -15,7 +15,8 @@ from clone import ROOT, clone
 pytestmark = pytest.mark.long
 
 PAGE = 4096
-REFUSED = re.compile(r"^scfm: error: (.+): cannot be written \(No space left on device\); free some space or .+$", re.M)
+REASON = r"(?:No space left on device|the disk took only a part of it)"
+REFUSED = re.compile(rf"^scfm: error: (.+): cannot be written \({REASON}\); free some space or .+$", re.M)
 MEASURED = {"s", "loader_wait", "peak_memory_mb"}
 """Columns of run times and memory."""
 

@@ -29,16 +29,16 @@ def run_notebook(source: Path, out: Path, log: Path, parameters: dict) -> int:
         ScfmError: the notebook is missing, a cell fails, or its kernel ends.
     """
     must_exist(source, "notebook")
-    try:
-        with writing(log), own_runtime():
-            log.parent.mkdir(parents=True, exist_ok=True)
+    with writing(log), own_runtime():
+        log.parent.mkdir(parents=True, exist_ok=True)
+        try:
             done = papermill.execute_notebook(source, log, parameters, **PAPERMILL)
-    except papermill.PapermillExecutionError as error:
-        said = " ".join(f"{error.ename}: {error.evalue}".split())
-        raise ScfmError(f"{out}: cell {error.exec_count} of {source} failed ({said}); see {log}") from error
-    except RuntimeError as error:  # as nbclient calls it
-        said = " ".join(str(error).split())
-        raise ScfmError(f"{out}: the kernel of {source} ended ({said}); see above for why, and run again") from error
+        except papermill.PapermillExecutionError as error:
+            said = " ".join(f"{error.ename}: {error.evalue}".split())
+            raise ScfmError(f"{out}: cell {error.exec_count} of {source} failed ({said}); see {log}") from error
+        except RuntimeError as error:  # as nbclient calls it
+            said = " ".join(str(error).split())
+            raise ScfmError(f"{out}: the kernel of {source} ended ({said}); see above for why") from error
     with whole(out) as temporary:
         shutil.copyfile(log, temporary)
     return sum(cell.cell_type == "code" for cell in done.cells)
