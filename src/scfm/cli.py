@@ -1,4 +1,4 @@
-"""`scfm`: one command group per stage, imported only when it is called, and the verbs of a biologist."""
+"""`scfm`: one command group per stage, imported only when it is called, the verbs of a biologist, and the doctor."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from scfm.errors import ScfmError
+from scfm.errors import ScfmError, refusal
 
 STAGES = {
     "resources": "fetch, verify and record the external files",
@@ -88,6 +88,22 @@ def annotate(
     print(f"annotate: {adata.n_obs:,} cells; " + ", ".join(f"{n:,} {name}" for name, n in top.items()) + f"; in {out}")
 
 
+@app.command()
+def doctor(
+    study: Annotated[str | None, typer.Option(help="look at this study only; exit code 1 if it is not ready")] = None,
+    mirror: Annotated[Path | None, typer.Option(help="mirror folder, instead of the one in config.yaml")] = None,
+    config_folder: Annotated[Path | None, typer.Option(help="folder `config` of a clone; else the one here")] = None,
+) -> None:
+    """Say what this machine has, and what is missing for which study."""
+    from scfm.doctor import as_text, examine
+
+    here = Path("config") if Path("config/config.yaml").is_file() else None
+    findings = examine(config_folder or here, study, mirror)
+    print(as_text(findings))
+    if study in findings.not_ready:
+        sys.exit(1)
+
+
 def _write(adata, path: Path) -> None:
     from scfm.files import whole
 
@@ -96,13 +112,39 @@ def _write(adata, path: Path) -> None:
 
 
 def main() -> None:
-    """Run the command line; a ScfmError ends it with one sentence on stderr and exit code 1."""
+    """Run the command line; bad input or a disk that refuses ends it with one sentence on stderr and exit code 1."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that `finally` blocks run
+    # On a full disk h5py fails again as it lets go of its file, in places that no handler reaches.
+    sys.excepthook = _unless_refused(sys.__excepthook__, lambda kind, error, trace: error)
+    sys.unraisablehook = _unless_refused(sys.__unraisablehook__, lambda unraisable: unraisable.exc_value)
     try:
-        app()
-    except ScfmError as error:
-        print(f"scfm: error: {error}", file=sys.stderr)
-        sys.exit(1)
+        get_command(app)()  # calling `app` would set typer's own hook
     except BrokenPipeError:  # `scfm … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    except Exception as error:
+        refused = refusal(error)
+        if not refused and not isinstance(error, ScfmError):
+            raise
+        print(f"scfm: error: {error if isinstance(error, ScfmError) else refused}", file=sys.stderr)
+        if refused:
+            _leave()
+    else:
+        return
+    sys.exit(1)
+
+
+def _leave() -> None:
+    """End at once: HDF5 and others crash when they close, at the interpreter's end, what they could not write."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def _unless_refused(hook, error_of):
+    """The hook, called only with errors that are no disk's refusal."""
+
+    def call(*arguments) -> None:
+        if not refusal(error_of(*arguments)):
+            hook(*arguments)
+
+    return call

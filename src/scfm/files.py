@@ -9,7 +9,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scfm.errors import ScfmError
+from scfm.errors import ScfmError, refusal
+
+ROOM = 1 << 16
+"""Bytes without which it is of no use to begin."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Run a block that writes `path`; a disk that refuses ends it with a sentence.
+
+    Raises:
+        ScfmError: the disk is full or read-only, or rights are missing.
+    """
+    try:
+        yield
+    except ScfmError:
+        raise
+    except Exception as error:
+        if sentence := refusal(error, path):
+            raise sentence from error
+        raise
 
 
 @contextmanager
@@ -21,7 +41,8 @@ def whole(path: Path) -> Iterator[Path]:
     directory a directory, never one the other. What attempts that were killed have left under such names goes first.
 
     Raises:
-        ScfmError: the folder of `path` cannot be written, or a file stands where a directory is to be, or the reverse.
+        ScfmError: the folder of `path` cannot be written, the disk is full, or a file stands where a directory is to
+            be, or the reverse.
     """
     path = Path(path)
     try:
@@ -36,7 +57,8 @@ def whole(path: Path) -> Iterator[Path]:
         _remove(stale)
     temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
     try:
-        yield temporary
+        with writing(path):
+            yield temporary
         if path.exists() and path.is_dir() != temporary.is_dir():
             found, wanted = ("folder", "file") if path.is_dir() else ("file", "folder")
             raise ScfmError(f"{path}: is a {found}, but a {wanted} is to be written; choose another name or remove it")
@@ -64,7 +86,7 @@ def must_be_writable(folder: Path, what: str) -> None:
     """Raise a sentence if `folder` cannot be made or written.
 
     Raises:
-        ScfmError: the nearest part of its path that exists is not a folder, or may not be written.
+        ScfmError: the nearest part of its path that exists is not a folder, may not be written, or has no space left.
     """
     folder = Path(folder)
     nearest = next(part for part in (folder, *folder.absolute().parents) if part.exists())
@@ -72,6 +94,8 @@ def must_be_writable(folder: Path, what: str) -> None:
         raise ScfmError(f"{what}: '{folder}' cannot be made, since {nearest} is a file; name another folder")
     if not os.access(nearest, os.W_OK):
         raise ScfmError(f"{what}: '{folder}' cannot be written; name another folder or fix the rights of {nearest}")
+    if shutil.disk_usage(nearest).free < ROOM:
+        raise ScfmError(f"{what}: '{folder}' has no space left; free some or name another folder")
 
 
 def must_exist(path: Path, what: str) -> Path:

@@ -18,6 +18,9 @@ from scfm.pretrain.settings import Run
 from scfm.resources.settings import Resource, read_resources
 from scfm.settings import Settings, merge, parse, read_yaml
 
+ANNOTATION_FILES = ("hgnc", "gene_ontology", "go_annotation", "tfclass", "protein_atlas", "housekeeping")
+"""Resources that the annotation stage reads."""
+
 
 class DatasetUse(Evaluation):
     """What a study does with one dataset."""
@@ -224,6 +227,13 @@ class Study:
         """Gene rules under the study's readings."""
         readings = self.readings.model_dump(mode="json")
         return read_annotation_settings(self.folder / "families.yaml", self.folder / "programs.yaml", **readings)
+
+    @property
+    def external(self) -> list[str]:
+        """Names of the external files that the study needs; the synthetic census brings its own annotation."""
+        annotation = [] if self.synthetic else [*ANNOTATION_FILES, "cell_ontology"]
+        datasets = [self.sheet[name].resource for role in ("pretrain", "benchmark") for name in self.named(role)]
+        return [*annotation, *(name for name in datasets if name in self.resources)]
 
     @property
     def synthetic(self) -> bool:

@@ -190,7 +190,7 @@ def test_a_full_disk(site, call, monkeypatch):
         raise OSError(28, "No space left on device", "somewhere")
 
     monkeypatch.setattr("scfm.resources.fetch.shutil.move", full)
-    with pytest.raises(ScfmError, match=r"somewhere: cannot write .No space left on device."):
+    with pytest.raises(ScfmError, match=r"somewhere: cannot be written .No space left on device."):
         call(url=site.url)
     assert nothing_left(call)
 

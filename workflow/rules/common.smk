@@ -2,6 +2,7 @@
 import os
 import sys
 from pathlib import Path
+from tempfile import gettempdir
 
 sys.path[:0] = [str(Path(workflow.basedir) / folder) for folder in ("src", "workflow")]
 
@@ -21,6 +22,7 @@ try:
     STUDY = Study(config, Path(workflow.basedir) / "config")
     for folder in ("results", "work"):
         must_be_writable(getattr(STUDY.shared, folder), folder)
+    must_be_writable(os.environ.get("TMPDIR") or gettempdir(), "temporary folder (TMPDIR)")
     if workflow.is_main_process and (message := lock.claim(Path(".snakemake"))):
         print(f"scfm: {message}", file=sys.stderr)
 except ScfmError as error:

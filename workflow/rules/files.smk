@@ -3,18 +3,11 @@ import json
 
 from scfm.corpus.settings import BuildSettings
 from scfm.corpus.synthetic import corpus_names, dataset_row
+from scfm.study import ANNOTATION_FILES
 
 CORPUS = RESULTS / "corpus"
 BENCHMARKS = RESULTS / "benchmarks"
 SYNTHETIC_CELLS = corpus_names(STUDY.corpus.source) if STUDY.synthetic else []
-ANNOTATION_FILES = [
-    "hgnc",
-    "gene_ontology",
-    "go_annotation",
-    "tfclass",
-    "protein_atlas",
-    "housekeeping",
-]
 # Written by the synthetic census in the providers' formats.
 SYNTHETIC_ANNOTATION = {
     "hgnc": "hgnc.tsv",
@@ -65,15 +58,8 @@ def deposit(name):
     return resource(row.resource)
 
 
-def fetched():
-    """Names of the external files that the study needs."""
-    datasets = [STUDY.sheet[name].resource for name in [*STUDY.named("pretrain"), *STUDY.named("benchmark")]]
-    files = [name for name in [*ANNOTATION_FILES, "cell_ontology", *datasets] if name in STUDY.resources]
-    return [name for name in files if not (STUDY.synthetic and name in SYNTHETIC_ANNOTATION)]
-
-
 # A wrong mirror is named at once, unless nothing has to be fetched, as in an unpacked archive.
-if STUDY.shared.mirror and any(not Path(resource(name)).exists() for name in fetched()):
+if STUDY.shared.mirror and any(not Path(resource(name)).exists() for name in STUDY.external):
     try:
         must_exist(STUDY.shared.mirror, "mirror folder")
     except ScfmError as error:
@@ -144,10 +130,17 @@ def agreement_pairs():
 
 
 def figure2_parameters():
-    """The first of these pairs and their first common seed, as papermill takes them."""
+    """Parameters of the notebook: the first of these pairs and their first common seed."""
     first, second = (agreement_pairs() or [("none", "none")])[0]
     seed = shared_seeds(first, second)[0] if agreement_pairs() else 0
-    return f"-p first {first} -p second {second} -p seed {seed}"
+    runs = {"learnability": str(RESULTS / "learnability"), "first": first, "second": second, "seed": seed}
+    return {**runs, "out": str(RESULTS / "figures" / "figure2"), "dpi": STUDY.paper.dpi}
+
+
+def figure3_parameters(input):
+    """Parameters of the notebook, which takes its tables as texts with blanks between."""
+    tables = {"types": " ".join(input.types), "nodes": " ".join(input.nodes)}
+    return {**tables, "out": str(RESULTS / "figures" / "figure3"), "dpi": STUDY.paper.dpi}
 
 
 # Benchmarks.

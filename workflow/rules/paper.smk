@@ -155,7 +155,7 @@ rule results:
         "python -m scfm paper tidy {input} --out {output.results} --out-summary {output.summary} 2>&1 | tee {log}"
 
 
-# Papermill writes to the log first: Snakemake deletes the outputs of a failed job, and the traceback with them.
+# The executed notebook goes to the log first: Snakemake deletes the outputs of a failed job, and the traceback with them.
 rule figure2:
     input:
         notebook="notebooks/figure2.ipynb",
@@ -175,14 +175,11 @@ rule figure2:
     conda:
         "../../envs/analysis.yaml"
     params:
-        runs=figure2_parameters(),
-        learnability=RESULTS / "learnability",
-        out=RESULTS / "figures" / "figure2",
-        dpi=STUDY.paper.dpi,
+        parameters=as_json(figure2_parameters()),
+        code=code("scfm.paper.commands:notebook"),
     shell:
-        "papermill {input.notebook} {log.notebook} -k python3 --no-progress-bar {params.runs} -p dpi {params.dpi}"
-        " -p learnability {params.learnability} -p out {params.out} > {log.text} 2>&1"
-        " && cp {log.notebook} {output.notebook} && echo 'paper figure2: {output.png}' | tee -a {log.text}"
+        "python -m scfm paper notebook {input.notebook} --parameters {params.parameters:q} --log {log.notebook}"
+        " --out {output.notebook} 2>&1 | tee {log.text}"
 
 
 rule figure3:
@@ -204,14 +201,11 @@ rule figure3:
     conda:
         "../../envs/analysis.yaml"
     params:
-        types=lambda w, input: " ".join(input.types),
-        nodes=lambda w, input: " ".join(input.nodes),
-        out=RESULTS / "figures" / "figure3",
-        dpi=STUDY.paper.dpi,
+        parameters=lambda w, input: as_json(figure3_parameters(input)),
+        code=code("scfm.paper.commands:notebook"),
     shell:
-        "papermill {input.notebook} {log.notebook} -k python3 --no-progress-bar -p dpi {params.dpi}"
-        " -p types {params.types:q} -p nodes {params.nodes:q} -p out {params.out} > {log.text} 2>&1"
-        " && cp {log.notebook} {output.notebook} && echo 'paper figure3: {output.png}' | tee -a {log.text}"
+        "python -m scfm paper notebook {input.notebook} --parameters {params.parameters:q} --log {log.notebook}"
+        " --out {output.notebook} 2>&1 | tee {log.text}"
 
 
 rule claims:
@@ -252,7 +246,7 @@ rule report:
         check=RESULTS / "check.csv" if STUDY.file.check_run else [],
         training=[model_folder(run, seed) / "metrics.csv" for run, seed in trained()],
         corpus=[CORPUS / "selection" / file for file in ("qc.csv", "split.csv", "sampling.csv")],
-        resources=RESULTS / "resources" / "manifest.tsv" if fetched() else [],
+        resources=RESULTS / "resources" / "manifest.tsv" if STUDY.external else [],
         summary=RESULTS / "benchmarks" / "summary.csv",
         captions=[f"workflow/report/{name}.rst" for name in caption_names()],
     output:
@@ -269,7 +263,7 @@ rule report:
         training=[f"--training {run}/{seed}={model_folder(run, seed) / 'metrics.csv'}" for run, seed in trained()],
         corpus=lambda w, input: options("--corpus", input.corpus),
         check=lambda w, input: f"--check {input.check}" if STUDY.file.check_run else "",
-        resources=lambda w, input: f"--resources {input.resources}" if fetched() else "",
+        resources=lambda w, input: f"--resources {input.resources}" if STUDY.external else "",
         study=STUDY.name,
         settings=as_json(STUDY.file),
         scale=STUDY.scale,

@@ -13,7 +13,6 @@ rule fetch:
         resource="|".join(STUDY.resources),
         version=r"[0-9a-f]{8}",
         file=r"[^/]+(?<!\.record\.json)",
-    retries: 0 if STUDY.shared.mirror else 2
     conda:
         "../../envs/data.yaml"
     resources:
@@ -33,7 +32,7 @@ rule fetch:
 
 rule manifest:
     input:
-        records=[f"{resource(name)}.record.json" for name in fetched()],
+        records=[f"{resource(name)}.record.json" for name in STUDY.external],
     output:
         RESULTS / "resources" / "manifest.tsv",
     log:

@@ -236,10 +236,6 @@ def report(
     """Write the one page that a reviewer opens first; it needs no network and no other file."""
     from scfm.paper.report import Inputs, write_report
 
-    try:
-        study_settings = json.loads(settings)
-    except json.JSONDecodeError as error:
-        raise ScfmError(f"--settings: not valid JSON ({error}); give the study's settings as JSON") from error
     figures = {name: _images(path) for name, path in named(figure or [], "--figure").items()}
     inputs = Inputs(
         study=study,
@@ -253,10 +249,31 @@ def report(
         checks=check,
         resources=resources,
         timings=timings or [],
-        settings=study_settings,
+        settings=_json(settings, "--settings"),
     )
     counts = write_report(inputs, out)
     print(f"paper report: {', '.join(f'{number} {name}' for name, number in counts.items())}; open {out}")
+
+
+@app.command()
+def notebook(
+    source: Annotated[Path, typer.Argument(help="Notebook whose first code cell is tagged `parameters`.")],
+    out: Annotated[Path, typer.Option(help="The executed notebook.")],
+    log: Annotated[Path, typer.Option(help="The same, written cell by cell; keeps the traceback of a failure.")],
+    parameters: Annotated[str, typer.Option(help="JSON of the parameters to replace.")] = "{}",
+) -> None:
+    """Run a notebook."""
+    from scfm.paper.notebook import run_notebook
+
+    cells = run_notebook(source, out, log, _json(parameters, "--parameters"))
+    print(f"paper notebook: {cells} cells of {source}, in {out}")
+
+
+def _json(text: str, option: str) -> dict:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ScfmError(f"{option}: not valid JSON ({error}); give a mapping as JSON") from error
 
 
 def _images(path: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from scfm.errors import ScfmError
-from scfm.files import whole, write_json
+from scfm.files import whole, write_json, writing
 from scfm.resources.download import Retries, download
 from scfm.resources.settings import Record, Resource
 
@@ -26,20 +26,14 @@ def fetch(
         ScfmError: package not installed, no copy in the mirror, no URL, server not reachable, file truncated, digest
             differs, cannot write.
     """
-    try:
-        with whole(out) as temporary:
-            if resource.package:
-                facts = _unpack(name, resource.package, resource.sha256, temporary)
-            elif mirror is not None:
-                facts = _copy(name, resource, mirror, temporary)
-            else:
-                facts = _download(name, resource, partial, temporary, retries)
-            size, digest = temporary.stat().st_size, sha256(temporary)
-    except OSError as error:
-        raise ScfmError(
-            f"{error.filename or out}: cannot write ({error.strerror or error}); "
-            "free some space or choose another folder"
-        ) from error
+    with whole(out) as temporary:
+        if resource.package:
+            facts = _unpack(name, resource.package, resource.sha256, temporary)
+        elif mirror is not None:
+            facts = _copy(name, resource, mirror, temporary)
+        else:
+            facts = _download(name, resource, partial, temporary, retries)
+        size, digest = temporary.stat().st_size, sha256(temporary)
     common = {"licence": resource.licence, "reader": resource.reader, "note": resource.note or ""}
     entry = Record(name=name, file=out.name, size=size, sha256=digest, **facts, **common)
     write_json(record, entry.model_dump())
@@ -99,8 +93,9 @@ def _download(name: str, resource: Resource, partial: Path, out: Path, retries: 
             f"{name}: no URL serves this file, which stems from {resource.source or 'a source not named'}; "
             f"configure a mirror folder that holds {resource.mirror}"
         )
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    answer = download(resource.url, partial, retries)
+    with writing(partial):
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        answer = download(resource.url, partial, retries)
     try:
         advice = "the partial file was deleted, run again, or correct the digest if the provider changed the file"
         _verify(resource.url, resource.sha256, sha256(partial), advice)

@@ -1,0 +1,61 @@
+"""Run a notebook from its parameters to its last cell, and keep what it said if it fails."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import papermill
+
+from scfm.errors import ScfmError
+from scfm.files import ROOM, must_exist, whole, writing
+
+PAPERMILL = {"kernel_name": "python3", "progress_bar": False, "extra_arguments": ["--log-level=ERROR"]}
+
+
+def run_notebook(source: Path, out: Path, log: Path, parameters: dict) -> int:
+    """Execute `source` with papermill and write it with its outputs.
+
+    Args:
+        out: the executed notebook; only of a run to its end.
+        log: the same, written cell by cell; after a failure it holds the traceback.
+
+    Returns:
+        Number of code cells that ran.
+
+    Raises:
+        ScfmError: the notebook is missing, a cell fails, or its kernel ends.
+    """
+    must_exist(source, "notebook")
+    with writing(log), own_runtime():
+        log.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            done = papermill.execute_notebook(source, log, parameters, **PAPERMILL)
+        except papermill.PapermillExecutionError as error:
+            said = " ".join(f"{error.ename}: {error.evalue}".split())
+            raise ScfmError(f"{out}: cell {error.exec_count} of {source} failed ({said}); see {log}") from error
+        except RuntimeError as error:  # as nbclient calls it
+            said = " ".join(str(error).split())
+            raise ScfmError(f"{out}: the kernel of {source} ended ({said}); see above for why") from error
+    with whole(out) as temporary:
+        shutil.copyfile(log, temporary)
+    return sum(cell.cell_type == "code" for cell in done.cells)
+
+
+@contextmanager
+def own_runtime() -> Iterator[None]:
+    """A temporary folder for what Jupyter and IPython write into the home folder, whose quota may be full."""
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        # A kernel without room would end with a long traceback of its own.
+        with writing(Path(folder) / "kernel"):
+            (Path(folder) / "kernel").write_bytes(bytes(ROOM))
+        (Path(folder) / "kernel").unlink()
+        before = dict(os.environ)
+        os.environ |= {"JUPYTER_RUNTIME_DIR": folder, "IPYTHONDIR": folder}
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)

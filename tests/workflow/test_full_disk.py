@@ -1,0 +1,298 @@
+"""Disks that are full or read-only: one sentence, nothing half-written under a final name, and the next run goes on."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from clone import ROOT, clone
+
+pytestmark = pytest.mark.long
+
+PAGE = 4096
+REASON = r"(?:No space left on device|the disk took only a part of it)"
+REFUSED = re.compile(rf"^scfm: error: (.+): cannot be written \({REASON}\); free some space or .+$", re.M)
+MEASURED = {"s", "loader_wait", "peak_memory_mb"}
+"""Columns of run times and memory."""
+
+
+@pytest.fixture
+def mounted(need, tmp_path):
+    """Function: a file system in memory of a size over a folder, or its new size or state; unmounted at the end."""
+    need(os.geteuid() == 0, "only root can mount")
+    (tmp_path / "try").mkdir()
+    need(_mount("-t", "tmpfs", "none", tmp_path / "try") == 0, "this machine refuses to mount")
+    folders = [tmp_path / "try"]
+
+    def mount(folder, options):
+        folder.mkdir(parents=True, exist_ok=True)
+        if folder in folders:
+            assert _mount("-o", f"remount,{options}", folder) == 0
+        else:
+            assert _mount("-t", "tmpfs", "-o", options, "none", folder) == 0
+            folders.append(folder)
+
+    yield mount
+    for folder in folders:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def _mount(*words) -> int:
+    return subprocess.run(["mount", *words], capture_output=True).returncode
+
+
+def space(folder):
+    """Bytes that the files below a folder take."""
+    return sum(-(-path.stat().st_size // PAGE) * PAGE for path in folder.rglob("*") if path.is_file())
+
+
+def relative_files(folder):
+    """Files below a folder, but for those of SOMA, whose names are random."""
+    files = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    return {path for path in files if "soma" not in path.parts}
+
+
+def read(path):
+    """Read a file whole by the library of its kind; whatever the kind, it holds something."""
+    assert path.stat().st_size > 0, path
+    if path.suffix in (".csv", ".tsv"):
+        return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    if path.suffix in (".json", ".ipynb"):
+        return json.loads(path.read_text())
+    if path.suffix in (".npy", ".npz"):
+        loaded = np.load(path)
+        return {name: loaded[name] for name in loaded.files} if path.suffix == ".npz" else loaded
+    if path.suffix == ".h5ad":
+        import anndata
+
+        return anndata.read_h5ad(path)
+    if path.suffix == ".safetensors":
+        from safetensors.numpy import load_file
+
+        return load_file(path)
+    if path.suffix == ".png":
+        from matplotlib.image import imread
+
+        return imread(path)
+    if path.suffix == ".pdf":
+        assert path.read_bytes().rstrip().endswith(b"%%EOF"), path
+    if path.suffix == ".html":
+        assert path.read_text().rstrip().endswith("</html>"), path
+    if path.suffix == ".ckpt":
+        import torch
+
+        return torch.load(path, weights_only=True)
+    return None
+
+
+def check_whole(folder):
+    """Nothing temporary is left below a folder, and whatever stands there can be read."""
+    for path in folder.rglob("*"):
+        inside = path.relative_to(folder).parts
+        if "soma" in inside or not path.is_file() or path.name in ("lock", "README.md"):
+            continue
+        assert path.name == ".snakemake_timestamp" or not any(part.startswith(".") for part in inside), path
+        if not path.name.startswith("."):
+            read(path)
+
+
+def assert_refused(done, *folders):
+    """Snakemake failed, each sentence names a file below these folders, and no traceback is ours."""
+    assert done.returncode != 0, done.stdout
+    named = set(REFUSED.findall(done.stdout))
+    assert named, done.stdout
+    assert all(any(name.startswith(folder) for folder in folders) for name in named), named
+    assert not re.search(r'File ".*(/src/scfm/|h5py/)', done.stdout), done.stdout
+    assert "Segmentation fault" not in done.stdout
+
+
+def assert_same(path, expected):
+    """Two files of a study hold the same; numbers to 1e-6."""
+    found, wanted = read(path), read(expected)
+    if isinstance(wanted, pd.DataFrame):
+        kept = [name for name in wanted if name not in MEASURED and not name.endswith("_per_s")]
+        assert list(found) == list(wanted), path
+        pd.testing.assert_frame_equal(found[kept], wanted[kept], rtol=1e-6, atol=1e-6, obj=str(path))
+    elif path.suffix == ".safetensors":
+        assert wanted.keys() == found.keys()
+        for name, values in wanted.items():
+            np.testing.assert_allclose(found[name], values, rtol=1e-6, atol=1e-6, err_msg=f"{path}: {name}")
+
+
+def test_a_chain_of_runs_on_disks_that_fill(finished, mounted, tiny, tmp_path):
+    """Each run meets a full disk at another stage; what it finished stays, and the last one ends with the tables."""
+    copy, whole = clone(tmp_path / "clone"), finished.folder / "results" / "tiny"
+    results, work, needed = copy.folder / "results", copy.folder / "work", space(whole)
+    done_before = -1
+    for share, work_size, named in (
+        (0.3, "64m", "results/tiny/"),
+        (0.6, "72k", "work/tiny/"),  # room to begin, but not for a checkpoint
+        (0.6, "64m", "results/tiny/"),
+        (0.9, "64m", "results/tiny/"),
+    ):
+        mounted(results, f"size={int(share * needed)}")
+        mounted(work, f"size={work_size}")
+        done = copy.run(*tiny, "--cores", "2")
+        assert_refused(done, "results/tiny/", "work/tiny/")
+        assert any(name.startswith(named) for name in REFUSED.findall(done.stdout)), done.stdout
+        check_whole(results)
+        check_whole(work)
+        assert len(list(results.rglob("*"))) > done_before
+        done_before = len(list(results.rglob("*")))
+    mounted(results, "size=64m")
+    done = copy.run(*tiny, "--cores", "2")
+    assert done.returncode == 0, done.stdout
+    files = relative_files(whole)
+    assert relative_files(results / "tiny") == files
+    compared = [p for p in files if p.suffix in (".csv", ".parquet", ".safetensors") and p.parts[0] != "benchmark"]
+    assert len(compared) > 50
+    for path in compared:
+        assert_same(results / "tiny" / path, whole / path)
+
+    mounted(results, "ro,size=64m")
+    done = copy.run(*tiny, "--cores", "2", "--forceall")
+    assert done.returncode != 0
+    assert done.stdout.splitlines()[-1] == (
+        "scfm: error: results: 'results' cannot be written; name another folder or fix the rights of results"
+    )
+    assert "rule " not in done.stdout
+
+
+def test_a_temporary_folder_that_is_full(fresh, mounted, tiny, tmp_path):
+    folder = tmp_path / "temporary"
+    mounted(folder, "size=72k")
+    (folder / "other").write_bytes(bytes(40_000))
+    done = fresh.run(*tiny, "--cores", "1", TMPDIR=str(folder))
+    assert done.returncode != 0
+    assert done.stdout.splitlines()[-1] == (
+        f"scfm: error: temporary folder (TMPDIR): '{folder}' has no space left; free some or name another folder"
+    )
+    assert "rule " not in done.stdout
+
+    # The same, met by a notebook: the folder filled after Snakemake had begun.
+    out = tmp_path / "out.ipynb"
+    words = ("paper", "notebook", ROOT / "notebooks" / "figure2.ipynb", "--out", out, "--log", tmp_path / "log.ipynb")
+    done = scfm(*words, TMPDIR=str(folder))
+    assert done.returncode == 1
+    assert REFUSED.fullmatch(done.stderr.strip())[1].startswith(str(folder))
+    assert not out.exists()
+
+
+def test_a_home_folder_that_is_full_does_not_matter_to_a_notebook(mounted, tmp_path):
+    import nbformat
+
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("print('ran')")])
+    nbformat.write(notebook, tmp_path / "in.ipynb")
+    mounted(tmp_path / "home", "size=8k")
+    (tmp_path / "home" / "other").write_bytes(bytes(8192))
+    out = tmp_path / "out.ipynb"
+    done = scfm(
+        "paper", "notebook", tmp_path / "in.ipynb", "--out", out, "--log", tmp_path / "log", HOME=str(tmp_path / "home")
+    )
+    assert done.returncode == 0, done.stderr
+    assert nbformat.read(out, as_version=4).cells[0].outputs[0].text == "ran\n"
+
+
+def scfm(*words, **variables):
+    """One command of this repository's library."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"} | variables
+    command = [sys.executable, "-m", "scfm", *map(str, words)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+WRITERS = """
+import sys
+from pathlib import Path
+import numpy as np
+from scfm.cli import app, main
+from scfm.files import whole
+
+values = np.random.default_rng(0).random((3000, 100))
+
+def table(path, how):
+    import pandas as pd
+    getattr(pd.DataFrame(values).rename(columns=str), how)(path)
+
+def h5ad(path, **options):
+    import anndata
+    anndata.AnnData(values).write_h5ad(path, **options)
+
+def soma(path):
+    import pyarrow as pa
+    import tiledbsoma
+    with tiledbsoma.Collection.create(str(path)) as top:
+        array = top.add_new_sparse_ndarray("raw", type=pa.float64(), shape=values.shape)
+        places = [x.ravel() for x in np.indices(values.shape)]
+        array.write(pa.table({"soma_dim_0": places[0], "soma_dim_1": places[1], "soma_data": values.ravel()}))
+
+def tensors(path):
+    import torch
+    from safetensors.torch import save_file
+    save_file({"x": torch.from_numpy(values)}, path)
+
+def checkpoint(path):
+    import torch
+    torch.save(torch.from_numpy(values), path)
+
+def image(path):
+    from matplotlib.image import imsave
+    imsave(path, values, format="png")
+
+def array(path):
+    with path.open("wb") as file:
+        np.save(file, values)
+
+def copy(path):
+    import shutil
+    source = path.parents[1] / "source"
+    source.write_bytes(values.tobytes())
+    shutil.copyfile(source, path)
+
+KINDS = {
+    "csv": lambda path: table(path, "to_csv"),
+    "parquet": lambda path: table(path, "to_parquet"),
+    "h5ad": h5ad,
+    "gzip": lambda path: h5ad(path, compression="gzip"),
+    "soma": soma,
+    "tensors": tensors,
+    "checkpoint": checkpoint,
+    "image": image,
+    "array": array,
+    "npz": lambda path: np.savez(path, values),
+    "text": lambda path: path.write_text("x" * values.nbytes),
+    "copy": copy,
+}
+
+@app.command()
+def write(kind: str, out: Path):
+    with whole(out) as temporary:
+        KINDS[kind](temporary)
+
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["csv", "parquet", "h5ad", "gzip", "soma", "tensors", "checkpoint", "image", "array", "npz", "text", "copy"],
+)
+def test_every_library_ends_with_the_same_sentence(mounted, tmp_path, kind):
+    mounted(tmp_path / "small", "size=72k")
+    out = tmp_path / "small" / f"out.{kind}"
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "-c", WRITERS, "write", kind, str(out)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    reason = "the disk took only a part of it" if kind in ("checkpoint", "array") else "No space left on device"
+    assert done.stderr == (
+        f"scfm: error: {out}: cannot be written ({reason}); free some space or choose another folder\n"
+    )
+    assert list((tmp_path / "small").iterdir()) == []
+    assert shutil.disk_usage(tmp_path / "small").used == 0
