@@ -71,7 +71,7 @@ def what_is_missing(config: dict, folder: Path, machine: Machine) -> Needs:
 
 
 def _files(study: Study, root: Path) -> Needs:
-    """External files: fetched already, in the mirror, by URL, or from nowhere."""
+    """External files: fetched already, of an installed package, in the mirror, by URL, or from nowhere."""
     mirror = study.shared.mirror
     names, total = _not_fetched(study, root), len(study.external)
     entries = {name: study.resources[name] for name in names}
@@ -91,7 +91,7 @@ def _files(study: Study, root: Path) -> Needs:
 def _not_fetched(study: Study, root: Path) -> list[str]:
     mirrored = study.shared.mirror is not None
     folder = root / study.shared.results / study.name / "resources"
-    entries = {name: study.resources[name] for name in study.external}
+    entries = {name: study.resources[name] for name in study.external if not study.resources[name].package}
     paths = {n: folder / n / entry.version(mirrored) / entry.filename(mirrored) for n, entry in entries.items()}
     return [name for name, path in paths.items() if not path.is_file()]
 
