@@ -91,12 +91,17 @@ def passes(cells: pd.DataFrame, qc: CellQC) -> np.ndarray:
 
 
 def failures(cells: pd.DataFrame, qc: CellQC) -> dict[str, np.ndarray]:
-    """Reason to bool [cells], in the order in which reasons are counted."""
-    return {
+    """Reason to bool [cells], in the order in which reasons are counted; limits that are not set are no reasons."""
+    failed = {
         "min_counts": (cells["n_counts"] < qc.min_counts).to_numpy(),
         "min_genes": (cells["n_genes"] < qc.min_genes).to_numpy(),
         "max_mito_fraction": (cells["mito_fraction"] > qc.max_mito_fraction).to_numpy(),
     }
+    if qc.max_counts is not None:
+        failed["max_counts"] = (cells["n_counts"] > qc.max_counts).to_numpy()
+    if qc.max_genes is not None:
+        failed["max_genes"] = (cells["n_genes"] > qc.max_genes).to_numpy()
+    return failed
 
 
 class _Sums:

@@ -7,7 +7,7 @@ than what depends on it.
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from scfm.datasets import Dataset
 from scfm.settings import Settings
@@ -18,8 +18,36 @@ LONG_TERM_RELEASES = ("2023-05-15", "2023-07-25", "2023-12-15", "2024-07-01", "2
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
 CellField = Literal[
-    "dataset_id", "donor_id", "tissue", "tissue_general", "batch", "assay", "cell_type_ontology_term_id"
+    "dataset_id",
+    "donor_id",
+    "tissue",
+    "tissue_general",
+    "batch",
+    "assay",
+    "condition",
+    "disease",
+    "sex",
+    "cell_type",
+    "cell_type_ontology_term_id",
 ]
+
+
+def _all_different(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("names a column twice; name each once")
+    return names
+
+
+CellFields = Annotated[
+    tuple[CellField, ...],
+    Field(min_length=1),
+    BeforeValidator(
+        lambda names: (names,) if isinstance(names, str) else names,
+        json_schema_input_type=CellField | Annotated[tuple[CellField, ...], Field(min_length=1)],
+    ),
+    AfterValidator(_all_different),
+]
+"""One column of the cells, or several: a group is then a combination of values that occurs."""
 
 
 class Synthetic(Settings):
@@ -110,6 +138,18 @@ class CellQC(Settings):
     """Least number of expressed genes of a cell."""
     max_mito_fraction: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Largest share of a cell's counts on MT- genes; cells of datasets that measure none of them pass."""
+    max_counts: Count | None = None
+    """Largest total count of a cell; null sets no limit."""
+    max_genes: Count | None = None
+    """Largest number of expressed genes of a cell; null sets no limit."""
+
+    @model_validator(mode="after")
+    def _limits_leave_room(self) -> "CellQC":
+        for what in ("counts", "genes"):
+            low, high = getattr(self, f"min_{what}"), getattr(self, f"max_{what}")
+            if high is not None and high < low:
+                raise ValueError(f"max_{what} ({high}) is below min_{what} ({low}), which no cell passes")
+        return self
 
 
 class QC(CellQC):
@@ -134,30 +174,53 @@ class Fraction(Settings):
 
 
 class Cap(Settings):
-    """Equal downsampling: at most so many cells from each value of a field."""
+    """Equal downsampling: at most so many cells from each group."""
 
     kind: Literal["cap"]
-    field: CellField
-    """Column of the cells."""
+    field: CellFields
+    """Column of the cells, or a list of columns, that makes the groups."""
     cells: Count
-    """Most cells of one value."""
+    """Most cells of one group."""
     seed: int = 42
     """Seed of the draw."""
 
 
 class Total(Settings):
-    """Equal downsampling to an exact total: the same quota for each value of a field, limited by what it has."""
+    """Equal downsampling to an exact total: the same quota for each group, limited by what it has."""
 
     kind: Literal["total"]
-    field: CellField
-    """Column of the cells."""
+    field: CellFields
+    """Column of the cells, or a list of columns, that makes the groups."""
     cells: Count
-    """Cells to keep over all values; fewer only if there are fewer."""
+    """Cells to keep over all groups; fewer only if there are fewer."""
     seed: int = 42
     """Seed of the draw."""
 
 
-Sampling = Annotated[Fraction | Cap | Total, Field(discriminator="kind")]
+class Stratify(Settings):
+    """Downsampling to an exact total that loses no group: `least` cells of each (all of it, where it has fewer); what
+    the total leaves is shared among the groups in proportion to their other cells, by largest remainders."""
+
+    kind: Literal["stratify"]
+    field: CellFields
+    """Column of the cells, or a list of columns, that makes the groups, "unknown" being one of them."""
+    cells: Count | None = None
+    """Cells to keep over all groups; fewer only if there are fewer."""
+    fraction: Share | None = None
+    """The same as a share of the cells that are left at this step; exactly one of the two is named."""
+    least: Count = 1
+    """Cells of each group that are kept before anything is shared."""
+    seed: int = 42
+    """Seed of the draw."""
+
+    @model_validator(mode="after")
+    def _one_size(self) -> "Stratify":
+        if (self.cells is None) == (self.fraction is None):
+            raise ValueError("a step of kind stratify needs either cells or fraction")
+        return self
+
+
+Sampling = Annotated[Fraction | Cap | Total | Stratify, Field(discriminator="kind")]
 
 
 class Split(Settings):
@@ -178,8 +241,16 @@ class Layout(Settings):
     """permuted: one random order over all cells; grouped: random order of groups, random order within each."""
     by: Literal["donor_id", "tissue", "batch", "dataset_id"] = "donor_id"
     """What makes a group (within its dataset); only read by `grouped`."""
+    round_robin: CellField | None = None
+    """Column whose values take turns in the training order of each epoch; only of `permuted`."""
     seed: int = 42
     """Seed of the order."""
+
+    @model_validator(mode="after")
+    def _turns_are_between_single_cells(self) -> "Layout":
+        if self.round_robin and self.kind != "permuted":
+            raise ValueError(f"round_robin deals single cells and does not go with the layout {self.kind}")
+        return self
 
 
 class Corpus(Settings):
@@ -210,6 +281,13 @@ class BuildSettings(Settings):
 
     datasets: tuple[Dataset, ...]
     """Rows of the sheet of datasets, one for each file, in the same order."""
+
+
+class SourceSettings(Settings):
+    """Slice of `corpus datasets`."""
+
+    source: Source
+    """Where cells come from."""
 
 
 class ScanSettings(Settings):
