@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, field_validator
 
 from scfm.errors import ScfmError
 from scfm.files import must_exist
@@ -62,6 +62,10 @@ class Dataset(Settings):
     """Publication that the cells come from; files of one study never stand on two sides of a split."""
     accession: str = ""
     """Accession of the original deposit."""
+    census_dataset_ids: Annotated[tuple[str, ...], BeforeValidator(_comma_list)] = ()
+    """dataset_ids under which the Census holds these cells or others of the same donors."""
+    doi: Annotated[tuple[str, ...], BeforeValidator(_comma_list)] = ()
+    """DOIs of the publications that the cells come from, as 10.1038/nbt.4042."""
     licence: str = ""
     """Licence of the file, where stated."""
     organism: str = ""
@@ -90,6 +94,14 @@ class Dataset(Settings):
     """Tasks that the dataset is fit for."""
     note: str = ""
     """What a reader of the tables must know about this dataset."""
+
+    @field_validator("doi")
+    @classmethod
+    def _bare_dois(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not re.fullmatch(r"10\.\d{4,9}/\S+", name):
+                raise ValueError(f"'{name}' is no DOI; expected 10., a number, a slash and a name, without https")
+        return names
 
 
 def read_datasets(path: Path) -> dict[str, Dataset]:

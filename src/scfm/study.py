@@ -170,15 +170,16 @@ class Study:
                 raise ScfmError(f"{path}: dataset '{name}' has no file in {self.folder}/resources.yaml; add it there")
 
     def _check_sides(self, path: Path) -> None:
-        """Original studies go by the names of the study file and of the sheet."""
+        """Original studies go by the names of the study file and of the sheet, and by their DOIs."""
         sources = {
-            name: {original, *(part.strip() for part in self.sheet[name].study.split(";"))} - {""}
+            name: {original, *(part.strip() for part in self.sheet[name].study.split(";")), *self.sheet[name].doi}
+            - {""}
             for original, uses in self.file.datasets.items()
             for name in uses
         }
         trained = set().union(*(sources[name] for name in self.named("pretrain")))
         for name in self.named("benchmark"):
-            both = sorted(sources[name] & trained)
+            both = sorted(sources[name] & trained, reverse=True)  # a name before a DOI
             if both and self.use(name).contaminated is False:
                 raise ScfmError(
                     f"{path}: study '{both[0]}' stands on both sides: '{name}' is a benchmark while a dataset of "

@@ -1,5 +1,5 @@
 # From a census to training shards: the store is read twice in contiguous ranges, once to judge and once to copy.
-from scfm.corpus.settings import ScanSettings, ScatterSettings, SelectSettings
+from scfm.corpus.settings import ScanSettings, ScatterSettings, SelectSettings, SourceSettings
 
 PARTS = [f"{part:04d}" for part in range(STUDY.corpus.parts)]
 SOURCE = STUDY.corpus.source
@@ -88,6 +88,8 @@ rule select:
                 "measured.npz",
                 "qc.csv",
                 "qc_quantiles.csv",
+                "qc_histograms.csv",
+                "composition.csv",
                 "split.csv",
                 "sampling.csv",
                 "manifest.json",
@@ -159,3 +161,87 @@ rule gather_shards:
         code=code("scfm.corpus.commands:gather"),
     shell:
         "python -m scfm corpus gather {input.parts} --selection {params.selection} --out {params.out} 2>&1 | tee {log}"
+
+
+# The cells as written, once more: nothing stands on both sides of the split.
+rule check_split:
+    input:
+        selection=CORPUS / "selection" / "cells.parquet",
+        shards=CORPUS / "shards" / "manifest.json",
+    output:
+        CORPUS / "crossing.csv",
+    log:
+        LOGS / "corpus" / "check.log",
+    benchmark:
+        RESULTS / "benchmark" / "corpus" / "check.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=16000 if PAPER_SCALE else 2000,
+        runtime=30,
+    params:
+        selection=CORPUS / "selection",
+        shards=CORPUS / "shards",
+        code=code("scfm.corpus.commands:check"),
+    shell:
+        "python -m scfm corpus check --selection {params.selection} --shards {params.shards} --out {output}"
+        " 2>&1 | tee {log}"
+
+
+rule corpus_datasets:
+    input:
+        soma=CORPUS / "soma" if LOCAL else [],
+    output:
+        CORPUS / "datasets.csv",
+    log:
+        LOGS / "corpus" / "datasets.log",
+    benchmark:
+        RESULTS / "benchmark" / "corpus" / "datasets.tsv"
+    retries: 0 if LOCAL else 2
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings=corpus_settings(SourceSettings),
+        soma=f"--soma {CORPUS / 'soma'}" if LOCAL else "",
+        code=code("scfm.corpus.commands:datasets"),
+    shell:
+        "python -m scfm corpus datasets --settings {params.settings:q} {params.soma} --out {output} 2>&1 | tee {log}"
+
+
+rule corpus_figures:
+    input:
+        CORPUS / "selection" / "manifest.json",
+        CORPUS / "selection" / "composition.csv",
+        CORPUS / "selection" / "qc_histograms.csv",
+    output:
+        sampling=report(
+            directory(CORPUS / "figures" / "corpus_sampling"),
+            patterns=["{field}.png"],
+            category="corpus",
+            caption="../report/corpus_sampling.rst",
+        ),
+        qc=report(
+            directory(CORPUS / "figures" / "corpus_qc"),
+            patterns=["page-{page}.png"],
+            category="corpus",
+            caption="../report/corpus_qc.rst",
+        ),
+    log:
+        LOGS / "corpus" / "figures.log",
+    benchmark:
+        RESULTS / "benchmark" / "corpus" / "figures.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        selection=CORPUS / "selection",
+        dpi=STUDY.paper.dpi,
+        code=code("scfm.corpus.commands:figures"),
+    shell:
+        "python -m scfm corpus figures --selection {params.selection} --out-sampling {output.sampling}"
+        " --out-qc {output.qc} --dpi {params.dpi} 2>&1 | tee {log}"

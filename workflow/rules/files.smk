@@ -1,12 +1,14 @@
 # Where each stage's files lie and which of them this study has: functions for the rules' inputs and options.
 import json
 
+from scfm.benchmarks.settings import Exposure
 from scfm.corpus.settings import BuildSettings
 from scfm.corpus.synthetic import corpus_names, dataset_row
 from scfm.datasets import package_path
 
 CORPUS = RESULTS / "corpus"
 BENCHMARKS = RESULTS / "benchmarks"
+CONTAMINATION = BENCHMARKS / "contamination.csv"
 SYNTHETIC_CELLS = corpus_names(STUDY.corpus.source) if STUDY.synthetic else []
 ANNOTATION_FILES = [
     "hgnc",
@@ -97,6 +99,15 @@ def build_settings():
     return as_json(BuildSettings(datasets=tuple(rows)))
 
 
+def corpus_tables():
+    names = ("qc.csv", "qc_quantiles.csv", "composition.csv", "sampling.csv", "split.csv")
+    return [*(CORPUS / "selection" / name for name in names), CORPUS / "crossing.csv"]
+
+
+def corpus_figures():
+    return [CORPUS / "figures" / name for name in ("corpus_sampling", "corpus_qc")]
+
+
 # Models and what they learn.
 def model_folder(run, seed):
     return RESULTS / "pretrain" / run / str(seed)
@@ -160,6 +171,13 @@ def prepared(task=None):
     return [BENCHMARKS / "datasets" / f"{name}.h5ad" for name in names]
 
 
+def exposure():
+    """Benchmark datasets, and how much of the corpus each model trains on."""
+    shares = {run: STUDY.runs[run].corpus_fraction for run in STUDY.runs} | {"pca": 1.0}
+    rows = [STUDY.sheet[name] for name in STUDY.named("benchmark")]
+    return as_json(Exposure(datasets=tuple(rows), shares=shares))
+
+
 def ontology_models():
     """(run, seed) of the models with a label head, if any dataset is labelled with ontology ids."""
     return [(run, seed) for run, seed in models() if STUDY.runs[run].model.heads and prepared("ontology")]
@@ -195,7 +213,7 @@ def figure_files():
 
 
 def caption_names():
-    return ["claims", *(path.stem for path in [*table_files(), *figure_files()])]
+    return ["claims", *(path.stem for path in [*table_files(), *figure_files(), *corpus_figures()])]
 
 
 def print_closing_line(input, log):

@@ -153,6 +153,7 @@ def _about(datasets: Sequence[Dataset], obs: list[pd.DataFrame]) -> pd.DataFrame
             "dataset_id": [dataset.name for dataset in datasets],
             "dataset_title": [dataset.title for dataset in datasets],
             "collection_name": [dataset.study for dataset in datasets],
+            "collection_doi": [", ".join(dataset.doi) for dataset in datasets],
             "dataset_total_cell_count": np.array([len(table) for table in obs], dtype=np.int64),
         }
     )

@@ -44,6 +44,23 @@ def build(
 
 
 @app.command()
+def datasets(
+    settings: Annotated[str, typer.Option(help="JSON with source")],
+    out: Annotated[Path, typer.Option(help="CSV to write")],
+    soma: LocalSoma = None,
+) -> None:
+    """List the datasets of the store with their DOIs."""
+    from scfm.corpus.settings import SourceSettings
+    from scfm.corpus.stored import stored_datasets
+    from scfm.files import whole
+
+    table = stored_datasets(parse(SourceSettings, settings, "--settings").source, soma)
+    with whole(out) as temporary:
+        table.to_csv(temporary, index=False)
+    print(f"corpus datasets: {len(table):,} datasets, {(table['doi'] != '').sum():,} with a DOI")
+
+
+@app.command()
 def scan(
     settings: Annotated[str, typer.Option(help="JSON with source, qc, block")],
     out: Out,
@@ -105,3 +122,34 @@ def gather(
 
     done = run(selection, parts, out)
     print(f"corpus gather: {done['cells']:,} cells, {done['genes']:,} genes, {len(done['shards'])} shards")
+
+
+@app.command()
+def check(
+    selection: Selection,
+    shards: Annotated[Path, typer.Option(help="directory written by 'corpus gather'")],
+    out: Annotated[Path, typer.Option(help="CSV to write")],
+) -> None:
+    """Check that nothing stands on both sides of the split."""
+    from scfm.corpus.check import check_written
+    from scfm.files import whole
+
+    table = check_written(selection, shards)
+    with whole(out) as temporary:
+        table.to_csv(temporary, index=False)
+    apart = ", ".join(f"{unit}s" for unit in table.loc[table["must_not_cross"], "unit"].unique())
+    print(f"corpus check: no crossing of {apart} in the selection and the shards")
+
+
+@app.command()
+def figures(
+    selection: Selection,
+    out_sampling: Annotated[Path, typer.Option(help="directory for the images of what is left from stage to stage")],
+    out_qc: Annotated[Path, typer.Option(help="directory for the histograms of quality control")],
+    dpi: Annotated[int, typer.Option(help="resolution of the images")] = 150,
+) -> None:
+    """Draw what quality control and sampling did."""
+    from scfm.corpus.figures import draw_figures
+
+    done = draw_figures(selection, out_sampling, out_qc, dpi)
+    print(f"corpus figures: {done['sampling']} of the cells from stage to stage, {done['qc']} of quality control")

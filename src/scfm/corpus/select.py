@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from scfm.corpus.check import check_split, read_sides
 from scfm.corpus.csr import MAX_GENES
 from scfm.corpus.genes import choose_genes
 from scfm.corpus.parts import Scanned, read_parts
@@ -14,7 +15,7 @@ from scfm.corpus.report import Report
 from scfm.corpus.sampling import sample
 from scfm.corpus.scan import failures
 from scfm.corpus.settings import Layout, SelectSettings
-from scfm.corpus.split import split_cells
+from scfm.corpus.split import TRAIN, VALIDATION, split_cells
 from scfm.errors import ScfmError
 from scfm.files import whole, write_json
 from scfm.genes import read_hgnc
@@ -23,13 +24,14 @@ from scfm.settings import as_json
 
 def select(settings: SelectSettings, parts: Sequence[Path], hgnc_path: Path, out: Path) -> dict:
     """Write the selection directory: cells.parquet (with split and row, its place in the shards), genes.parquet,
-    features.parquet, measured.npz, qc.csv, qc_quantiles.csv, sampling.csv, split.csv, manifest.json.
+    features.parquet, measured.npz, the tables of `Report`, sampling.csv, split.csv, manifest.json.
 
     Returns:
         The manifest.
 
     Raises:
-        ScfmError: no cell or gene is left, an excluded dataset is not there, or a side of the split is empty.
+        ScfmError: no cell or gene is left, an excluded dataset is not there, a side of the split is empty, or what
+            was written does not keep the sides apart.
     """
     hgnc, scanned, report = read_hgnc(hgnc_path), read_parts(parts), Report()
     cells = _quality(_without(scanned, settings.exclude_datasets, report), settings, report)
@@ -37,7 +39,10 @@ def select(settings: SelectSettings, parts: Sequence[Path], hgnc_path: Path, out
     if len(genes) > MAX_GENES:
         raise ScfmError(f"corpus: {len(genes):,} genes do not fit 16-bit gene ids; raise corpus.qc.min_cells")
     cells, sampling = sample(cells, settings.sampling)
+    report.compose("after sampling", cells)
     cells["split"], split = split_cells(cells, settings.split)
+    for side in (TRAIN, VALIDATION):
+        report.compose(side, cells[cells["split"] == side])
     cells["row"] = shard_order(cells, settings.layout)
     measured = measured.loc[sorted(set(cells["dataset_id"]))]
     manifest = _manifest(settings, scanned, cells, genes)
@@ -51,6 +56,7 @@ def select(settings: SelectSettings, parts: Sequence[Path], hgnc_path: Path, out
         sampling.to_csv(folder / "sampling.csv", index=False)
         split.to_csv(folder / "split.csv", index=False)
         write_json(folder / "manifest.json", manifest)
+        check_split(read_sides(folder), settings.split.by, str(out))
     return manifest
 
 
@@ -69,21 +75,24 @@ def _without(scanned: Scanned, exclude: Sequence[str], report: Report) -> pd.Dat
     excluded = cells["dataset_id"].isin(exclude).to_numpy()
     report.cells("exclude_datasets", cells["dataset_id"], excluded)
     report.describe("before", cells)
+    report.compose("store", cells)
     return cells[~excluded]
 
 
 def _quality(cells: pd.DataFrame, settings: SelectSettings, report: Report) -> pd.DataFrame:
-    for reason in failures(cells, settings.qc):
-        failed = failures(cells, settings.qc)[reason]
-        report.cells(reason, cells["dataset_id"], failed)
-        cells = cells[~failed]
-    if cells.empty:
+    passed = np.ones(len(cells), dtype=bool)
+    for reason, failed in failures(cells, settings.qc).items():
+        report.cells(reason, cells["dataset_id"][passed], failed[passed])
+        passed &= ~failed
+    if not passed.any():
         raise ScfmError(
-            "corpus.qc: no cell passes exclude_datasets, min_counts, min_genes and max_mito_fraction; "
-            "lower the thresholds or check that the source holds raw counts"
+            f"corpus.qc: no cell passes exclude_datasets, {', '.join(failures(cells, settings.qc))}; "
+            "relax the thresholds or check that the source holds raw counts"
         )
+    cells = cells[passed]
     report.note("no MT- gene measured", cells["dataset_id"], cells["mito_fraction"].isna().to_numpy())
     report.describe("after", cells)
+    report.compose("after QC", cells)
     return cells.reset_index(drop=True)
 
 
