@@ -40,8 +40,8 @@ def look(row, cells=CELLS, stored=STORED, share=1.0):
         ({"census_dataset_ids": "u1"}, ["u1", 4, "yes"]),
         ({"census_dataset_ids": "u3, u1"}, ["u1, u3", 7, "yes"]),
         ({"doi": "10.1126/SCIENCE.abf3041"}, ["u1", 4, "yes"]),
-        ({"doi": "10.1038/nbt.4042"}, ["", 0, "no"]),  # in the store, but for validation only
-        ({"census_dataset_ids": "u9", "doi": "10.1016/nowhere"}, ["", 0, "no"]),
+        ({"doi": "10.1038/nbt.4042"}, ["", 0, "not found"]),  # in the store, but for validation only
+        ({"census_dataset_ids": "u9", "doi": "10.1016/nowhere"}, ["", 0, "not found"]),
         ({}, ["", 0, "unknown"]),
     ],
 )
@@ -59,7 +59,7 @@ def test_it_is_the_run_that_counts():
     cells = pd.DataFrame({"dataset_id": ["u1"] + ["u2"] * 4000, "split": "train"})
     rows = [Dataset(name="one", census_dataset_ids=("u1",)), Dataset(name="two", census_dataset_ids=("u2",))]
     table = contamination(cells, STORED, rows, {"all": 1.0, "less": 0.01}).set_index(["run", "dataset"])
-    assert table["seen"].tolist() == ["yes", "yes", "no", "yes"]
+    assert table["seen"].tolist() == ["yes", "yes", "not found", "yes"]
     assert table.loc[("all", "two"), "train_cells"] == 4000
     rank = np.random.default_rng(0).random(4001)
     assert table.loc[("less", "two"), "train_cells"] == (rank[1:] < 0.01).sum()
@@ -166,10 +166,10 @@ def test_the_synthetic_census_from_its_store_to_the_table(tmp_path):
         for (_, dataset), row in tables[case].iterrows():
             found = {"by_doi": "corpus_00", "by_id": "corpus_02"}.get(dataset, "")
             assert row["train_cells"] == trained.get(found, 0)
-            assert row["seen"] == ("yes" if trained.get(found, 0) else "no" if found else "unknown")
+            assert row["seen"] == ("yes" if trained.get(found, 0) else "not found" if found else "unknown")
     assert line == "benchmarks contamination: of 3 datasets 1 seen in training, 1 unknown\n"
     assert tables["all"].loc[("mlm", "by_doi"), "seen"] == "yes"
-    assert tables["without"].loc[("mlm", "by_doi"), "seen"] == "no"
+    assert tables["without"].loc[("mlm", "by_doi"), "seen"] == "not found"
 
 
 def make_shards(out, soma, hgnc, excluded):

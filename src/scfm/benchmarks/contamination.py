@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from scfm.benchmarks.seen import COLUMNS, NOT_SEEN, SEEN, UNKNOWN
+from scfm.benchmarks.seen import COLUMNS, NOT_FOUND, SEEN, UNKNOWN
 from scfm.datasets import Dataset
 
 if TYPE_CHECKING:
@@ -16,7 +16,8 @@ def contamination(
     """Look for each benchmark dataset among the training cells of each run.
 
     A dataset of the store is found if its dataset_id stands in the sheet, or one of its DOIs does. Cells that the
-    corpus excludes, drops, or has for validation are no training cells.
+    corpus excludes, drops, or has for validation are no training cells. A store may hold a study under another DOI,
+    say that of its preprint: only a dataset_id settles the question.
 
     Args:
         cells: cells.parquet of the shards, columns dataset_id and split.
@@ -26,7 +27,7 @@ def contamination(
 
     Returns:
         `COLUMNS`, one row for each run and dataset: found are the dataset_ids, train_cells their cells in the run's
-        training data; seen is yes, no, or unknown where the sheet names nothing that the store could hold.
+        training data; seen is yes, not found, or unknown where the sheet names nothing to look for in this store.
 
     Raises:
         ScfmError: a run has no training cell.
@@ -44,7 +45,7 @@ def contamination(
             dois = {doi.lower() for doi in row.doi}
             found = [name for name in sorted(trained.index) if name in row.census_dataset_ids or names[name] & dois]
             known = bool(row.census_dataset_ids or (dois and has_dois))
-            seen = SEEN if found else NOT_SEEN if known else UNKNOWN
+            seen = SEEN if found else NOT_FOUND if known else UNKNOWN
             ids, doi, here = (", ".join(texts) for texts in (row.census_dataset_ids, row.doi, found))
             rows.append((run, row.name, ids, doi, here, int(trained[found].sum()), seen))
     return pd.DataFrame(rows, columns=list(COLUMNS))

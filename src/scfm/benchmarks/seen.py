@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 COLUMNS = ("run", "dataset", "census_dataset_ids", "doi", "found", "train_cells", "seen")
-SEEN, NOT_SEEN, UNKNOWN = "yes", "no", "unknown"
+SEEN, NOT_FOUND, UNKNOWN = "yes", "not found", "unknown"
 
 
 def read_contamination(path: Path) -> "pd.DataFrame":
