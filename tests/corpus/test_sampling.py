@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from scfm.corpus.sampling import equal_quotas, sample, stratified_quotas
-from scfm.corpus.settings import Cap, Corpus, Fraction, Stratify, Total
+from scfm.corpus.settings import Corpus
+from scfm.corpus.steps import Cap, Fraction, Stratify, Total
 from scfm.errors import ScfmError
 from scfm.settings import parse
 

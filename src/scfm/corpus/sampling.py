@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from scfm.corpus.settings import Cap, Fraction, Sampling, Stratify, Total
+from scfm.corpus.steps import Cap, Fraction, Sampling, Stratify, Total
 from scfm.errors import ScfmError
 
 COLUMNS = ["step", "kind", "field", "value", "before", "after"]
