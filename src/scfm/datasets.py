@@ -54,8 +54,8 @@ class Dataset(Settings):
     name: str
     """Unique name, used for files, settings and tables."""
     resource: str = ""
-    """Key of config/resources.yaml; `package:` and a path inside an installed package; or `synthetic:` and a file
-    of the synthetic census."""
+    """Key of config/resources.yaml; `package:` and a path inside an installed package; `file:` and the path of a local
+    file, or of a 10x folder; or `synthetic:` and a file of the synthetic census."""
     title: str = ""
     """What the cells are, in a few words."""
     study: str = ""
@@ -102,6 +102,11 @@ class Dataset(Settings):
             if not re.fullmatch(r"10\.\d{4,9}/\S+", name):
                 raise ValueError(f"'{name}' is no DOI; expected 10., a number, a slash and a name, without https")
         return names
+
+    @property
+    def species(self) -> str:
+        """The organism as the Census writes it: homo_sapiens."""
+        return "_".join(self.organism.lower().split())
 
 
 def read_datasets(path: Path) -> dict[str, Dataset]:
@@ -159,13 +164,10 @@ def read_deposit(path: Path, dataset: Dataset) -> "AnnData":
             non-integer values where counts are promised, an ontology id that does not look like one.
     """
     adata = read_h5ad(path, "dataset")
-    kept = _kept(adata.obs, dataset, path)
-    if not kept.any():
-        reason = f"no cell is left by '{dataset.keep}'" if dataset.keep else "no cell"
-        raise ScfmError(f"{path}: {reason}; expected at least one, correct the file or the dataset's 'keep'")
+    kept = kept_cells(adata.obs, dataset, path)
     matrix, genes = _matrix(adata, dataset, path)
     matrix = matrix[np.flatnonzero(kept)]
-    _check_values(matrix, dataset, path)
+    check_values(matrix.data, dataset, path)
     return _common(adata[kept], matrix, genes, dataset, path)
 
 
@@ -200,14 +202,22 @@ def _column(obs: "pd.DataFrame", column: str, role: str, path: Path) -> "pd.Seri
     return values.where(values.notna(), UNKNOWN).astype(str)
 
 
-def _kept(obs: "pd.DataFrame", dataset: Dataset, path: Path) -> np.ndarray:
-    """Bool [cells]: the cells that the dataset's filter keeps."""
-    if not dataset.keep:
-        return np.ones(len(obs), dtype=bool)
-    column, operator, value = dataset.keep.partition("==")
-    if not operator or not column.strip() or not value.strip():
-        raise ScfmError(f"dataset '{dataset.name}': keep '{dataset.keep}' is not a filter; write 'column == value'")
-    return (_column(obs, column.strip(), "keep", path) == value.strip()).to_numpy()
+def kept_cells(obs: "pd.DataFrame", dataset: Dataset, path: Path) -> np.ndarray:
+    """Bool [cells]: the cells that the dataset's filter keeps.
+
+    Raises:
+        ScfmError: the filter is none, its column is missing, or no cell is kept.
+    """
+    kept = np.ones(len(obs), dtype=bool)
+    if dataset.keep:
+        column, operator, value = dataset.keep.partition("==")
+        if not operator or not column.strip() or not value.strip():
+            raise ScfmError(f"dataset '{dataset.name}': keep '{dataset.keep}' is not a filter; write 'column == value'")
+        kept = (_column(obs, column.strip(), "keep", path) == value.strip()).to_numpy()
+    if not kept.any():
+        reason = f"no cell is left by '{dataset.keep}'" if dataset.keep else "no cell"
+        raise ScfmError(f"{path}: {reason}; expected at least one, correct the file or the dataset's 'keep'")
+    return kept
 
 
 def _matrix(adata: "AnnData", dataset: Dataset, path: Path) -> tuple:
@@ -217,15 +227,27 @@ def _matrix(adata: "AnnData", dataset: Dataset, path: Path) -> tuple:
     source = adata.raw if dataset.matrix == "raw" else adata
     if source is None or source.X is None:
         raise ScfmError(f"{path}: no matrix in {dataset.matrix}; correct 'matrix' of dataset '{dataset.name}'")
-    var = source.var
-    if not var.index.is_unique:
-        twice = var.index[var.index.duplicated()][0]
+    check_names(source.var.index, path)
+    return csr_matrix(source.X, dtype=np.float32), source.var
+
+
+def check_names(names: "pd.Index", path: Path) -> None:
+    """Raise a sentence if a gene of a deposit occurs twice.
+
+    Raises:
+        ScfmError: it does.
+    """
+    if not names.is_unique:
+        twice = names[names.duplicated()][0]
         raise ScfmError(f"{path}: gene '{twice}' occurs more than once; expected unique names, merge or rename them")
-    return csr_matrix(source.X, dtype=np.float32), var
 
 
-def _check_values(matrix: object, dataset: Dataset, path: Path) -> None:
-    values = matrix.data
+def check_values(values: np.ndarray, dataset: Dataset, path: Path) -> None:
+    """Raise a sentence if the matrix's values [nnz] are not what the sheet of datasets promises.
+
+    Raises:
+        ScfmError: they are not finite, negative, or not whole numbers where counts are promised.
+    """
     if dataset.values is None:
         raise ScfmError(f"dataset '{dataset.name}': 'values' is empty; say counts, tpm or lognorm")
     if not np.isfinite(values).all():
@@ -247,11 +269,29 @@ def _common(adata: "AnnData", matrix: object, genes: "pd.DataFrame", dataset: Da
     import anndata
     import pandas as pd
 
-    obs = pd.DataFrame(UNKNOWN, index=adata.obs_names.astype(str), columns=list(OBS))
-    obs["dataset_id"], obs["split"] = dataset.name, ""
+    var = pd.DataFrame(index=genes.index.astype(str))
+    ids = ensembl_ids(genes)
+    if ids is not None:
+        var["ensembl"] = ids
+    common = anndata.AnnData(X=matrix, obs=common_obs(adata.obs, dataset, path), var=var)
+    if "spatial" in adata.obsm:
+        common.obsm["spatial"] = np.asarray(adata.obsm["spatial"])
+    return common
+
+
+def common_obs(obs: "pd.DataFrame", dataset: Dataset, path: Path) -> "pd.DataFrame":
+    """The columns `OBS`, strings, of a deposit's obs.
+
+    Raises:
+        ScfmError: a column that the dataset names is missing, or an ontology id does not look like one.
+    """
+    import pandas as pd
+
+    common = pd.DataFrame(UNKNOWN, index=obs.index.astype(str), columns=list(OBS))
+    common["dataset_id"], common["split"] = dataset.name, ""
     for name in ("tissue", "tissue_general", "assay", "condition", "disease", "sex"):
-        if name in adata.obs:
-            obs[name] = _column(adata.obs, name, name, path).to_numpy()
+        if name in obs:
+            common[name] = _column(obs, name, name, path).to_numpy()
     roles = {
         "batch": dataset.batch_column,
         "cell_type": dataset.label_column,
@@ -260,18 +300,18 @@ def _common(adata: "AnnData", matrix: object, genes: "pd.DataFrame", dataset: Da
     }
     for name, column in roles.items():
         if column:
-            obs[name] = _column(adata.obs, column, name, path).to_numpy()
-    obs["cell_type_ontology_term_id"] = _ontology_ids(adata.obs, obs["cell_type"], dataset, path)
-    var = pd.DataFrame(index=genes.index.astype(str))
-    for column in ("ensembl", "ensembl_id"):
-        if column in genes:
-            ids = genes[column].astype(object).fillna("").astype(str)
-            var["ensembl"] = ids.where(ids.str.startswith("ENS"), "").to_numpy()
-            break
-    common = anndata.AnnData(X=matrix, obs=obs, var=var)
-    if "spatial" in adata.obsm:
-        common.obsm["spatial"] = np.asarray(adata.obsm["spatial"])
+            common[name] = _column(obs, column, name, path).to_numpy()
+    common["cell_type_ontology_term_id"] = _ontology_ids(obs, common["cell_type"], dataset, path)
     return common
+
+
+def ensembl_ids(var: "pd.DataFrame") -> np.ndarray | None:
+    """Ensembl ids of a deposit's genes, "" where unknown; None if no column holds any."""
+    for column in ("ensembl", "ensembl_id"):
+        if column in var:
+            ids = var[column].astype(object).fillna("").astype(str)
+            return ids.where(ids.str.startswith("ENS"), "").to_numpy()
+    return None
 
 
 def _ontology_ids(obs: "pd.DataFrame", labels: "pd.Series", dataset: Dataset, path: Path) -> np.ndarray:

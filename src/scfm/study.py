@@ -12,6 +12,7 @@ from scfm.benchmarks.settings import Benchmarks, Evaluation, Preparation
 from scfm.corpus.settings import Corpus
 from scfm.datasets import read_datasets
 from scfm.errors import ScfmError
+from scfm.genes import HUMAN
 from scfm.learnability.settings import Learnability
 from scfm.paper.settings import Paper, Scale
 from scfm.pretrain.settings import Run
@@ -166,7 +167,7 @@ class Study:
         for name in [name for uses in self.file.datasets.values() for name in uses]:
             if name not in self.sheet:
                 raise ScfmError(f"{path}: dataset '{name}' is not in {self.folder}/datasets.tsv; add its row there")
-            if self.sheet[name].resource.split(":")[0] not in ("package", "synthetic", *self.resources):
+            if self.sheet[name].resource.split(":")[0] not in ("package", "file", "synthetic", *self.resources):
                 raise ScfmError(f"{path}: dataset '{name}' has no file in {self.folder}/resources.yaml; add it there")
 
     def _check_sides(self, path: Path) -> None:
@@ -199,6 +200,13 @@ class Study:
                 f"{path}: dataset '{sorted(missing)[0]}' must both have the role 'pretrain' and stand in "
                 "corpus.source.datasets"
             )
+        for species in self.species - {HUMAN}:
+            name = self.corpus.genes.orthologs.get(species, "")
+            if name not in self.resources:
+                raise ScfmError(
+                    f"{path}: cells of {species} need the orthologs of its genes; name their resource under "
+                    f"corpus.genes.orthologs.{species} and describe it in {self.folder}/resources.yaml"
+                )
         if self.file.check_run not in (None, *self.runs):
             raise ScfmError(f"{path}: check_run '{self.file.check_run}' is not among the runs; name one of them")
         if self.file.check_run and not self.synthetic:
@@ -225,6 +233,14 @@ class Study:
         """Gene rules under the study's readings."""
         readings = self.readings.model_dump(mode="json")
         return read_annotation_settings(self.folder / "families.yaml", self.folder / "programs.yaml", **readings)
+
+    @property
+    def species(self) -> set[str]:
+        """Species of the cells of the corpus, as the Census writes them."""
+        source = self.corpus.source
+        if source.kind == "files":
+            return {self.sheet[name].species for name in source.datasets}
+        return {getattr(source, "organism", HUMAN)}
 
     @property
     def synthetic(self) -> bool:

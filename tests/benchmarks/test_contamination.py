@@ -13,7 +13,7 @@ from scfm.benchmarks.embed import embed
 from scfm.benchmarks.seen import COLUMNS, mark_seen, read_contamination
 from scfm.cli import app
 from scfm.corpus.build import build_soma
-from scfm.corpus.settings import Soma, Synthetic
+from scfm.corpus.settings import Soma, SourceSettings, Synthetic
 from scfm.corpus.stored import stored_datasets
 from scfm.corpus.synthetic import HOLDOUT, corpus_names, dataset_row, synthesize
 from scfm.datasets import Dataset, read_datasets
@@ -201,7 +201,7 @@ def test_a_store_that_lists_no_dois(tmp_path):
         top.add_new_collection("census_data").add_new_collection("homo_sapiens", tiledbsoma.Experiment)
         info = top.add_new_collection("census_info")
         _table(info, "datasets", pd.DataFrame({"dataset_id": ["a", "b"]}))
-    table = stored_datasets(Soma(kind="soma", uri=str(tmp_path / "soma")))
+    table = stored_datasets(SourceSettings(source=Soma(kind="soma", uri=str(tmp_path / "soma"))))
     assert table.to_dict("list") == {"dataset_id": ["a", "b"], "title": ["", ""], "doi": ["", ""]}
 
 

@@ -2,7 +2,6 @@
 from scfm.corpus.settings import ScanSettings, ScatterSettings, SelectSettings, SourceSettings
 
 PARTS = [f"{part:04d}" for part in range(STUDY.corpus.parts)]
-SOURCE = STUDY.corpus.source
 LOCAL = SOURCE.kind in ("synthetic", "files")
 
 
@@ -43,15 +42,37 @@ rule build:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=build_settings(),
+        settings=deposit_rows() if LOCAL else "",
         code=code("scfm.corpus.commands:build"),
     shell:
         "python -m scfm corpus build {input} --settings {params.settings:q} --out {output} 2>&1 | tee {log}"
 
 
+rule convert:
+    input:
+        lambda w: deposit(w.deposit),
+    output:
+        CORPUS / "deposits" / "{deposit}.h5ad",
+    log:
+        LOGS / "corpus" / "convert-{deposit}.log",
+    benchmark:
+        RESULTS / "benchmark" / "corpus" / "convert-{deposit}.tsv"
+    wildcard_constraints:
+        deposit="|".join(STUDY.named("pretrain")) or "none",
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    params:
+        code=code("scfm.corpus.commands:convert"),
+    shell:
+        "python -m scfm corpus convert {input} --out {output} 2>&1 | tee {log}"
+
+
 rule scan:
     input:
-        soma=CORPUS / "soma" if LOCAL else [],
+        **store(),
     output:
         directory(CORPUS / "scan" / "part-{part}"),
     log:
@@ -66,11 +87,11 @@ rule scan:
         runtime=240,
     params:
         settings=corpus_settings(ScanSettings),
-        soma=f"--soma {CORPUS / 'soma'}" if LOCAL else "",
+        store=lambda w, input: store_options(input),
         parts=len(PARTS),
         code=code("scfm.corpus.commands:scan"),
     shell:
-        "python -m scfm corpus scan --settings {params.settings:q} {params.soma} --part $((10#{wildcards.part}))"
+        "python -m scfm corpus scan --settings {params.settings:q} {params.store} --part $((10#{wildcards.part}))"
         " --parts {params.parts} --out {output} 2>&1 | tee {log}"
 
 
@@ -78,6 +99,7 @@ rule select:
     input:
         parts=expand(CORPUS / "scan" / "part-{part}", part=PARTS),
         hgnc=resource("hgnc"),
+        orthologs=[resource(name) for name in ortholog_resources().values()],
     output:
         [
             CORPUS / "selection" / file
@@ -85,6 +107,8 @@ rule select:
                 "cells.parquet",
                 "genes.parquet",
                 "features.parquet",
+                "gene_names.csv",
+                "gene_name_counts.csv",
                 "measured.npz",
                 "qc.csv",
                 "qc_quantiles.csv",
@@ -106,16 +130,17 @@ rule select:
         runtime=120,
     params:
         settings=corpus_settings(SelectSettings),
+        orthologs=[f"--orthologs {species}={resource(name)}" for species, name in ortholog_resources().items()],
         out=CORPUS / "selection",
         code=code("scfm.corpus.commands:select"),
     shell:
-        "python -m scfm corpus select {input.parts} --settings {params.settings:q} --hgnc {input.hgnc} --out {params.out}"
-        " 2>&1 | tee {log}"
+        "python -m scfm corpus select {input.parts} --settings {params.settings:q} --hgnc {input.hgnc}"
+        " {params.orthologs} --out {params.out} 2>&1 | tee {log}"
 
 
 rule scatter_part:
     input:
-        soma=CORPUS / "soma" if LOCAL else [],
+        **store(),
         selection=CORPUS / "selection" / "cells.parquet",
     output:
         temp(directory(CORPUS / "scatter" / "part-{part}")),
@@ -131,12 +156,12 @@ rule scatter_part:
         runtime=240,
     params:
         settings=corpus_settings(ScatterSettings),
-        soma=f"--soma {CORPUS / 'soma'}" if LOCAL else "",
+        store=lambda w, input: store_options(input),
         selection=CORPUS / "selection",
         parts=len(PARTS),
         code=code("scfm.corpus.commands:scatter"),
     shell:
-        "python -m scfm corpus scatter --settings {params.settings:q} {params.soma} --selection {params.selection}"
+        "python -m scfm corpus scatter --settings {params.settings:q} {params.store} --selection {params.selection}"
         " --part $((10#{wildcards.part})) --parts {params.parts} --out {output} 2>&1 | tee {log}"
 
 
@@ -190,7 +215,7 @@ rule check_split:
 
 rule corpus_datasets:
     input:
-        soma=CORPUS / "soma" if LOCAL else [],
+        **store(),
     output:
         CORPUS / "datasets.csv",
     log:
@@ -205,10 +230,10 @@ rule corpus_datasets:
         runtime=30,
     params:
         settings=corpus_settings(SourceSettings),
-        soma=f"--soma {CORPUS / 'soma'}" if LOCAL else "",
-        code=code("scfm.corpus.commands:datasets"),
+        store=lambda w, input: store_options(input),
+        code=code("scfm.corpus.commands:list_datasets"),
     shell:
-        "python -m scfm corpus datasets --settings {params.settings:q} {params.soma} --out {output} 2>&1 | tee {log}"
+        "python -m scfm corpus datasets --settings {params.settings:q} {params.store} --out {output} 2>&1 | tee {log}"
 
 
 rule corpus_figures:

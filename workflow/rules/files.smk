@@ -1,12 +1,15 @@
 # Where each stage's files lie and which of them this study has: functions for the rules' inputs and options.
 import json
+import shlex
 
 from scfm.benchmarks.settings import Exposure
 from scfm.corpus.settings import BuildSettings
 from scfm.corpus.synthetic import corpus_names, dataset_row
 from scfm.datasets import package_path
+from scfm.genes import HUMAN
 
 CORPUS = RESULTS / "corpus"
+SOURCE = STUDY.corpus.source
 BENCHMARKS = RESULTS / "benchmarks"
 CONTAMINATION = BENCHMARKS / "contamination.csv"
 SYNTHETIC_CELLS = corpus_names(STUDY.corpus.source) if STUDY.synthetic else []
@@ -61,10 +64,12 @@ def resource(name):
 
 
 def deposit(name):
-    """Path of a dataset's h5ad: fetched, from an installed package, or made by the synthetic census."""
+    """Path of a dataset's file: fetched, from an installed package, local, or made by the synthetic census."""
     row = STUDY.sheet[name]
     if row.resource.startswith("package:"):
         return ancient(package_path(row))
+    if row.resource.startswith("file:"):
+        return ancient(Path(row.resource.removeprefix("file:")))
     if row.resource.startswith("synthetic:"):
         return CORPUS / "synthetic" / row.resource.removeprefix("synthetic:")
     return resource(row.resource)
@@ -73,7 +78,8 @@ def deposit(name):
 def fetched():
     """Names of the external files that the study needs."""
     datasets = [STUDY.sheet[name].resource for name in [*STUDY.named("pretrain"), *STUDY.named("benchmark")]]
-    files = [name for name in [*ANNOTATION_FILES, "cell_ontology", *datasets] if name in STUDY.resources]
+    names = [*ANNOTATION_FILES, "cell_ontology", *ortholog_resources().values(), *datasets]
+    files = [name for name in names if name in STUDY.resources]
     return [name for name in files if not (STUDY.synthetic and name in SYNTHETIC_ANNOTATION)]
 
 
@@ -88,15 +94,39 @@ def corpus_settings(model):
 
 
 def corpus_deposits():
-    """h5ad files of the corpus."""
+    """Files of the corpus's cells; a 10x folder is converted first."""
     if STUDY.synthetic:
         return [CORPUS / "synthetic" / f"{name}.h5ad" for name in SYNTHETIC_CELLS]
-    return [deposit(name) for name in STUDY.named("pretrain")]
+    converted = CORPUS / "deposits"
+    return [
+        converted / f"{name}.h5ad" if Path(deposit(name)).is_dir() else deposit(name)
+        for name in (SOURCE.datasets if SOURCE.kind == "files" else ())
+    ]
 
 
-def build_settings():
-    rows = map(dataset_row, SYNTHETIC_CELLS) if STUDY.synthetic else (STUDY.sheet[n] for n in STUDY.named("pretrain"))
+def deposit_rows():
+    """Their rows of the sheet of datasets."""
+    rows = map(dataset_row, SYNTHETIC_CELLS) if STUDY.synthetic else (STUDY.sheet[n] for n in SOURCE.datasets)
     return as_json(BuildSettings(datasets=tuple(rows)))
+
+
+def store():
+    """Inputs of the rules that read the store: the local SOMA, deposits, or nothing for what is read from afar."""
+    if STUDY.synthetic:
+        return {"soma": CORPUS / "soma"}
+    return {"deposits": corpus_deposits()} if SOURCE.kind == "files" else {}
+
+
+def store_options(input):
+    """The same as arguments of the command line."""
+    if STUDY.synthetic:
+        return f"--soma {input.soma}"
+    return f"{input.deposits} --datasets {shlex.quote(deposit_rows())}" if SOURCE.kind == "files" else ""
+
+
+def ortholog_resources():
+    """Species of the corpus other than human, with the resources of their orthologs."""
+    return {species: STUDY.corpus.genes.orthologs[species] for species in sorted(STUDY.species - {HUMAN})}
 
 
 def corpus_tables():

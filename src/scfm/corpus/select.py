@@ -1,8 +1,9 @@
 """Choose the corpus: cells, genes, sample, split and order, from what the scan wrote."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pandas as pd
 from scfm.corpus.check import check_split, read_sides
 from scfm.corpus.csr import MAX_GENES
 from scfm.corpus.genes import choose_genes
+from scfm.corpus.names import count_names, name_features
 from scfm.corpus.parts import Scanned, read_parts
 from scfm.corpus.report import Report
 from scfm.corpus.sampling import sample
@@ -18,13 +20,24 @@ from scfm.corpus.settings import Layout, SelectSettings
 from scfm.corpus.split import TRAIN, VALIDATION, split_cells
 from scfm.errors import ScfmError
 from scfm.files import whole, write_json
-from scfm.genes import read_hgnc
+from scfm.genes import read_hgnc, read_other_loci
+from scfm.orthologs import read_orthologs
 from scfm.settings import as_json
 
 
-def select(settings: SelectSettings, parts: Sequence[Path], hgnc_path: Path, out: Path) -> dict:
+def select(
+    settings: SelectSettings,
+    parts: Sequence[Path],
+    hgnc_path: Path,
+    out: Path,
+    orthologs: Mapping[str, Path] = MappingProxyType({}),
+) -> dict:
     """Write the selection directory: cells.parquet (with split and row, its place in the shards), genes.parquet,
-    features.parquet, measured.npz, the tables of `Report`, sampling.csv, split.csv, manifest.json.
+    features.parquet, measured.npz, the tables of `Report`, sampling.csv, split.csv, gene_names.csv and
+    gene_name_counts.csv (what each feature of the store was mapped to, and how), manifest.json.
+
+    Args:
+        orthologs: species of the store other than human to files that `scfm.orthologs.read_orthologs` reads.
 
     Returns:
         The manifest.
@@ -35,7 +48,9 @@ def select(settings: SelectSettings, parts: Sequence[Path], hgnc_path: Path, out
     """
     hgnc, scanned, report = read_hgnc(hgnc_path), read_parts(parts), Report()
     cells = _quality(_without(scanned, settings.exclude_datasets, report), settings, report)
-    genes, features, measured = choose_genes(scanned, cells, hgnc, settings.qc, report)
+    tables = {species: read_orthologs(path, species) for species, path in orthologs.items()}
+    named = name_features(scanned.features, hgnc, read_other_loci(hgnc_path), tables)
+    genes, features, measured, names = choose_genes(scanned, cells, named, hgnc, settings, report)
     if len(genes) > MAX_GENES:
         raise ScfmError(f"corpus: {len(genes):,} genes do not fit 16-bit gene ids; raise corpus.qc.min_cells")
     cells, sampling = sample(cells, settings.sampling)
@@ -46,12 +61,15 @@ def select(settings: SelectSettings, parts: Sequence[Path], hgnc_path: Path, out
     cells["row"] = shard_order(cells, settings.layout)
     measured = measured.loc[sorted(set(cells["dataset_id"]))]
     manifest = _manifest(settings, scanned, cells, genes)
+    manifest["features_by_name"] = {str(how): int(n) for how, n in names["how"].value_counts().sort_index().items()}
     with whole(out) as folder:
         folder.mkdir()
         cells.to_parquet(folder / "cells.parquet", index=False)
         genes.to_parquet(folder / "genes.parquet", index=False)
         features.to_parquet(folder / "features.parquet", index=False)
         np.savez(folder / "measured.npz", datasets=measured.index.to_numpy(str), measured=measured.to_numpy())
+        names.to_csv(folder / "gene_names.csv", index=False)
+        count_names(names).to_csv(folder / "gene_name_counts.csv", index=False)
         report.write(folder)
         sampling.to_csv(folder / "sampling.csv", index=False)
         split.to_csv(folder / "split.csv", index=False)

@@ -52,11 +52,13 @@ class Synthetic(Settings):
 
 
 class Files(Settings):
-    """A local SOMA built from h5ad deposits."""
+    """Deposits read in place: h5ad files, 10x HDF5 files and 10x folders."""
 
     kind: Literal["files"]
     datasets: Annotated[tuple[str, ...], Field(min_length=1)]
     """Names of rows of the sheet of datasets."""
+    value_filter: str = ""
+    """Filter on the cells in their common form, written as a SOMA filter: tissue == 'blood' and assay in ['10x']."""
 
 
 class Census(Settings):
@@ -94,6 +96,28 @@ class Soma(Settings):
 
 
 Source = Annotated[Synthetic | Files | Census | Soma, Field(discriminator="kind")]
+
+
+class Retry(Settings):
+    """What to do about a store that does not answer."""
+
+    attempts: Count = 5
+    """Attempts of each read, after which the job ends with a sentence."""
+    seconds: Annotated[float, Field(ge=0)] = 2.0
+    """Seconds before the second attempt; doubled each time, up to a minute."""
+
+
+class Genes(Settings):
+    """From the names of the store to approved symbols of human genes; see gene_names.csv."""
+
+    collisions: Literal["best", "sum", "refuse"] = "best"
+    """Several features of one gene that one dataset measured: `best` keeps the feature under the approved symbol, or
+    else that with most counts; `sum` adds them up; `refuse` ends with a sentence."""
+    disagreements: Literal["name", "refuse"] = "name"
+    """Features whose name and Ensembl id belong to different genes: `name` follows the name and counts them; `refuse`
+    ends with a sentence."""
+    orthologs: dict[str, str] = {"mus_musculus": "mouse_orthologs"}
+    """Species of the source, as the Census writes it, to the resource with its orthologs."""
 
 
 class CellQC(Settings):
@@ -181,10 +205,14 @@ class Corpus(Settings):
     """Shards written."""
     block: Count = 8192
     """Cells read at once."""
+    genes: Genes = Genes()
+    """Names of genes."""
+    retry: Retry = Retry()
+    """Attempts at a store that does not answer."""
 
 
 class BuildSettings(Settings):
-    """Slice of `corpus build`."""
+    """Slice of `corpus build`, and what `corpus scan` and `corpus scatter` know of deposits."""
 
     datasets: tuple[Dataset, ...]
     """Rows of the sheet of datasets, one for each file, in the same order."""
@@ -195,6 +223,8 @@ class SourceSettings(Settings):
 
     source: Source
     """Where cells come from."""
+    retry: Retry = Retry()
+    """Attempts at a store that does not answer."""
 
 
 class ScanSettings(Settings):
@@ -206,6 +236,8 @@ class ScanSettings(Settings):
     """Thresholds of cells: over the cells that pass run the sums of genes."""
     block: Count
     """Cells read at once."""
+    retry: Retry = Retry()
+    """Attempts at a store that does not answer."""
 
 
 class SelectSettings(Settings):
@@ -223,6 +255,8 @@ class SelectSettings(Settings):
     """Order of the cells in the shards."""
     buckets: Count
     """Shards written."""
+    genes: Genes = Genes()
+    """Names of genes."""
 
 
 class ScatterSettings(Settings):
@@ -232,3 +266,5 @@ class ScatterSettings(Settings):
     """Where cells come from."""
     block: Count
     """Cells read at once."""
+    retry: Retry = Retry()
+    """Attempts at a store that does not answer."""
