@@ -142,3 +142,15 @@ def gather(
 
     done = run(selection, parts, out)
     print(f"corpus gather: {done['cells']:,} cells, {done['genes']:,} genes, {len(done['shards'])} shards")
+
+
+@app.command()
+def verify(shards: Annotated[Path, typer.Argument(help="directory written by 'corpus gather'")]) -> None:
+    """Check digests, sizes, ids, totals and labels of training shards."""
+    from scfm.corpus.verify import verify as run
+
+    done = run(shards)
+    print(
+        f"corpus verify: {done['cells']:,} cells of {done['datasets']} datasets, {done['genes']:,} genes, "
+        f"{done['shards']} shards, {done['bytes']:,} bytes, all as in the manifest"
+    )
