@@ -100,6 +100,7 @@ rule select:
         parts=expand(CORPUS / "scan" / "part-{part}", part=PARTS),
         hgnc=resource("hgnc"),
         orthologs=[resource(name) for name in ortholog_resources().values()],
+        joinids=STUDY.corpus.joinids or [],
     output:
         [
             CORPUS / "selection" / file

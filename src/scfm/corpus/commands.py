@@ -192,3 +192,15 @@ def figures(
 
     done = draw_figures(selection, out_sampling, out_qc, dpi)
     print(f"corpus figures: {done['sampling']} of the cells from stage to stage, {done['qc']} of quality control")
+
+
+@app.command()
+def verify(shards: Annotated[Path, typer.Argument(help="directory written by 'corpus gather'")]) -> None:
+    """Check digests, sizes, ids, totals and labels of training shards."""
+    from scfm.corpus.verify import verify as run
+
+    done = run(shards)
+    print(
+        f"corpus verify: {done['cells']:,} cells of {done['datasets']} datasets, {done['genes']:,} genes, "
+        f"{done['shards']} shards, {done['bytes']:,} bytes, all as in the manifest"
+    )

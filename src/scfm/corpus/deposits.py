@@ -53,6 +53,12 @@ class DepositStore:
         """Number of cells of all deposits, before the value filter."""
         return int(self.starts[-1])
 
+    @property
+    def datasets(self) -> pd.DataFrame:
+        """dataset_id, dataset_title and collection_doi of each deposit."""
+        rows = [(own.name, own.title, ", ".join(own.doi)) for own in (deposit.dataset for deposit in self.deposits)]
+        return pd.DataFrame(rows, columns=["dataset_id", "dataset_title", "collection_doi"])
+
     def obs(self, start: int, stop: int) -> pd.DataFrame:
         """Cells of [start, stop) that pass the value filter, ordered by soma_joinid.
 

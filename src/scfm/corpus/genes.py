@@ -31,7 +31,7 @@ def choose_genes(
         features (soma_joinid, feature_id, feature_name, gene = row of genes),
         measured (bool [datasets, genes], index dataset_id),
         gene_names (feature_name, feature_id, organism, gene, how, disagrees, outcome: used, collision, threshold, or
-        "" for a feature that is no gene of the vocabulary; one row a feature of the store).
+        none for a feature that is no protein-coding gene; one row a feature of the store).
 
     Raises:
         ScfmError: no gene passes, a dataset measures none of them, or features collide or disagree and the settings
@@ -53,7 +53,7 @@ def choose_genes(
     features = features.assign(gene=pd.Index(genes["gene"]).get_indexer(features["gene"]))
     table = pd.DataFrame(gene_measured[:, kept], index=per_dataset.index)
     _check_measured(table)
-    outcome = pd.Series("", index=every.index).mask(every["gene"].notna(), "threshold")
+    outcome = pd.Series("none", index=every.index).mask(every["gene"].notna(), "threshold")
     outcome[collided.index], outcome[features.index] = "collision", "used"
     gene_names = every.assign(outcome=outcome).drop(columns=["soma_joinid", "exact"])
     first = ["gene", "ensembl"]

@@ -11,6 +11,7 @@ import pandas as pd
 from scfm.corpus.check import check_split, read_sides
 from scfm.corpus.csr import MAX_GENES
 from scfm.corpus.genes import choose_genes
+from scfm.corpus.joinids import joinids_sha256, only, read_joinids
 from scfm.corpus.names import count_names, name_features
 from scfm.corpus.parts import Scanned, read_parts
 from scfm.corpus.report import Report
@@ -53,6 +54,8 @@ def select(
     genes, features, measured, names = choose_genes(scanned, cells, named, hgnc, settings, report)
     if len(genes) > MAX_GENES:
         raise ScfmError(f"corpus: {len(genes):,} genes do not fit 16-bit gene ids; raise corpus.qc.min_cells")
+    if settings.joinids:
+        cells = only(cells, read_joinids(Path(settings.joinids)))
     cells, sampling = sample(cells, settings.sampling)
     report.compose("after sampling", cells)
     cells["split"], split = split_cells(cells, settings.split)
@@ -130,13 +133,12 @@ def shard_order(cells: pd.DataFrame, layout: Layout) -> np.ndarray:
 
 
 def _manifest(settings: SelectSettings, scanned: Scanned, cells: pd.DataFrame, genes: pd.DataFrame) -> dict:
-    chosen = np.sort(cells["soma_joinid"].to_numpy(np.int64))
     text = as_json(settings)
     return {
         "source": scanned.source,
         "settings": settings.model_dump(mode="json"),
         "settings_sha256": hashlib.sha256(text.encode()).hexdigest(),
-        "joinids_sha256": hashlib.sha256(chosen.astype("<i8").tobytes()).hexdigest(),
+        "joinids_sha256": joinids_sha256(cells["soma_joinid"].to_numpy()),
         "layout": settings.layout.kind,
         "buckets": min(settings.buckets, len(cells)),
         "cells": len(cells),

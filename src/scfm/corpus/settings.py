@@ -205,6 +205,8 @@ class Corpus(Settings):
     """Shards written."""
     block: Count = 8192
     """Cells read at once."""
+    joinids: str | None = None
+    """Parquet or CSV file with a column soma_joinid: only these cells, to make a corpus again from its list."""
     genes: Genes = Genes()
     """Names of genes."""
     retry: Retry = Retry()
@@ -255,6 +257,8 @@ class SelectSettings(Settings):
     """Order of the cells in the shards."""
     buckets: Count
     """Shards written."""
+    joinids: str | None = None
+    """File of the only cells to take."""
     genes: Genes = Genes()
     """Names of genes."""
 

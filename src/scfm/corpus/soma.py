@@ -14,6 +14,7 @@ from scipy.sparse import csr_matrix
 from scfm.corpus.common import TEXT, common_cells, raw_counts
 from scfm.corpus.retry import patiently, reason
 from scfm.corpus.settings import Retry
+from scfm.corpus.value_filter import refuse_not
 from scfm.errors import ScfmError
 
 Result = TypeVar("Result")
@@ -49,10 +50,17 @@ class SomaStore:
         return table.sort_values("soma_joinid", ignore_index=True).assign(organism=self.organism)
 
     @cached_property
+    def datasets(self) -> pd.DataFrame:
+        """soma_joinid and dataset_id, dataset_title and collection_doi where the store has them."""
+        frame = self.info["datasets"]
+        wanted = ("soma_joinid", "dataset_id", "dataset_title", "collection_doi")
+        columns = [name for name in wanted if name in frame.schema.names]
+        return self._read(lambda: frame.read(column_names=columns).concat().to_pandas())
+
+    @cached_property
     def measured(self) -> pd.DataFrame:
         """Bool [datasets, features], index dataset_id: the presence matrix."""
-        columns = ["soma_joinid", "dataset_id"]
-        table = self._read(lambda: self.info["datasets"].read(column_names=columns).concat().to_pandas())
+        table = self.datasets
         matrix = self.experiment.ms["RNA"]["feature_dataset_presence_matrix"]
         present = self._read(lambda: matrix.read().tables().concat())
         out = np.zeros((len(table), len(self.features)), dtype=bool)
@@ -117,6 +125,7 @@ class SomaStore:
     def _checked_filter(self) -> str:
         """The value filter, tried on one cell. TileDB raises the same for a wrong filter and for a store that does not
         answer, so a filter is wrong if reading without it succeeds and with it fails once more."""
+        refuse_not(self.value_filter)
         fault: Exception | None = None
         for _ in range(2):
             try:

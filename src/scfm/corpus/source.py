@@ -30,6 +30,8 @@ class Store(Protocol):
     further columns are the kind's own."""
     measured: pd.DataFrame
     """Bool [datasets, features], index dataset_id: the dataset could have seen the feature."""
+    datasets: pd.DataFrame
+    """dataset_id and dataset_title, collection_doi where it is known; in the order of `measured`."""
 
     def obs(self, start: int, stop: int) -> pd.DataFrame:
         """Cells of [start, stop) that pass the value filter, ordered by soma_joinid; see `common.common_cells`."""

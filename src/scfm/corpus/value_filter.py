@@ -43,6 +43,26 @@ def passing(table: pd.DataFrame, value_filter: str) -> np.ndarray:
         ) from error
 
 
+def refuse_not(value_filter: str) -> None:
+    """Raise a sentence for a filter on which TileDB-SOMA ends the process: `not` before more than one comparison.
+
+    Raises:
+        ScfmError: it is one. What is no expression at all passes; TileDB-SOMA says so itself.
+    """
+    try:
+        nodes = list(ast.walk(ast.parse(value_filter or "True", mode="eval")))
+    except SyntaxError:
+        return
+    for node in nodes:
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            simple = isinstance(node.operand, ast.Compare) and len(node.operand.ops) == 1
+            if not simple or isinstance(node.operand.ops[0], ast.In | ast.NotIn):
+                raise ScfmError(
+                    f"corpus.source.value_filter: '{value_filter}' negates more than one comparison, which TileDB-SOMA "
+                    "cannot do; turn each comparison round instead, as in a != 'x' and b not in ['y']"
+                )
+
+
 def _truth(node: ast.expr, table: pd.DataFrame) -> np.ndarray:
     match node:
         case ast.BoolOp(op=op, values=values):
