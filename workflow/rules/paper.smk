@@ -251,7 +251,7 @@ rule report:
         figures=figure_files(),
         check=RESULTS / "check.csv" if STUDY.file.check_run else [],
         training=[model_folder(run, seed) / "metrics.csv" for run, seed in trained()],
-        corpus=[CORPUS / "selection" / file for file in ("qc.csv", "split.csv", "sampling.csv")],
+        corpus=[CORPUS / "selection" / file for file in ("qc.csv", "split.csv", "sampling.csv", "gene_name_counts.csv")],
         resources=RESULTS / "resources" / "manifest.tsv" if fetched() else [],
         summary=RESULTS / "benchmarks" / "summary.csv",
         captions=[f"workflow/report/{name}.rst" for name in caption_names()],

@@ -13,7 +13,8 @@ from scfm.corpus.common import TEXT, common_cells, raw_counts, union_features
 from scfm.corpus.hdf5 import Matrix
 from scfm.corpus.tenx import read_tenx
 from scfm.corpus.value_filter import passing
-from scfm.datasets import Dataset, check_names, check_values, common_obs, ensembl_ids, kept_cells
+from scfm.datasets import Dataset
+from scfm.deposit import check_names, check_values, common_obs, ensembl_ids, kept_cells
 from scfm.errors import ScfmError
 from scfm.files import must_exist
 
