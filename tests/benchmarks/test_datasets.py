@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
 
-from scfm.datasets import OBS, Dataset, package_path, read_datasets, read_deposit
+from scfm.datasets import OBS, Dataset, package_path, read_datasets
+from scfm.deposit import read_deposit
 from scfm.errors import ScfmError
 
 SHEET = Path(__file__).parents[2] / "config" / "datasets.tsv"

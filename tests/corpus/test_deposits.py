@@ -14,7 +14,7 @@ from scfm.corpus.gather import gather
 from scfm.corpus.scan import scan
 from scfm.corpus.scatter import scatter
 from scfm.corpus.select import select
-from scfm.corpus.settings import Corpus, Files, ScanSettings, ScatterSettings, SelectSettings, Soma, Synthetic
+from scfm.corpus.settings import Corpus, Files, ScanSettings, ScatterSettings, SelectSettings, Soma
 from scfm.corpus.source import open_source
 from scfm.corpus.synthetic import corpus_names, dataset_row
 from scfm.datasets import Dataset
@@ -44,11 +44,9 @@ def everything(store):
 
 
 @pytest.fixture(scope="module")
-def by_path(census, local_soma, tmp_path_factory):
+def by_path(census, small, local_soma, tmp_path_factory):
     """Folders of the stage run on the same cells from the SOMA and from the files, in two parts."""
-    from conftest import SMALL
-
-    names = corpus_names(Synthetic(**SMALL))
+    names = corpus_names(small)
     deposits = [(census / f"{name}.h5ad", dataset_row(name)) for name in names]
     sources = {
         "soma": {"kind": "soma", "uri": str(local_soma), "value_filter": "tissue != 'lung'"},
@@ -96,7 +94,7 @@ def test_the_selection_is_the_same_too(by_path):
 def test_every_form_of_matrix_is_read_in_ranges(tmp_path, monkeypatch, counts, form):
     # Smaller than the matrix, so that windows and chunks meet within a range.
     monkeypatch.setattr(hdf5, "CHUNK", 7)
-    monkeypatch.setattr(hdf5, "WINDOW", 4)
+    monkeypatch.setattr(hdf5, "WINDOW", 12)
     store = open_deposits([(write(tmp_path / "a.h5ad", form(counts)), ROW)])
     np.testing.assert_array_equal(everything(store), counts)
     for start, stop in ((0, 1), (3, 9), (10, 11), (2, 2)):

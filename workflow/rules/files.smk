@@ -130,8 +130,8 @@ def ortholog_resources():
 
 
 def corpus_tables():
-    names = ("qc.csv", "qc_quantiles.csv", "composition.csv", "sampling.csv", "split.csv")
-    return [*(CORPUS / "selection" / name for name in names), CORPUS / "crossing.csv"]
+    names = ["qc", "qc_quantiles", "composition", "sampling", "split", "gene_name_counts"]
+    return [*(CORPUS / "selection" / f"{name}.csv" for name in names), CORPUS / "crossing.csv"]
 
 
 def corpus_figures():

@@ -13,7 +13,8 @@ from scfm.corpus.common import TEXT, common_cells, raw_counts, union_features
 from scfm.corpus.hdf5 import Matrix
 from scfm.corpus.tenx import read_tenx
 from scfm.corpus.value_filter import passing
-from scfm.datasets import Dataset, check_names, check_values, common_obs, ensembl_ids, kept_cells
+from scfm.datasets import Dataset
+from scfm.deposit import check_names, check_values, common_obs, ensembl_ids, kept_cells
 from scfm.errors import ScfmError
 from scfm.files import must_exist
 
@@ -77,13 +78,15 @@ class DepositStore:
         Raises:
             ScfmError: a file is damaged or holds no raw counts.
         """
-        pieces = [csr_matrix((0, len(self.features)), dtype=np.int64)]
+        pieces = []
         for k, low, high in self._spans(start, stop):
             first = self.starts[k]
             own = joinids[(joinids >= first + low) & (joinids < first + high)] - first
             if len(own):
                 pieces.append(self._counts_of(k, own))
-        return csr_matrix(vstack(pieces, format="csr"))
+        if not pieces:
+            return csr_matrix((0, len(self.features)), dtype=np.int64)
+        return pieces[0] if len(pieces) == 1 else csr_matrix(vstack(pieces, format="csr"))
 
     def _spans(self, start: int, stop: int) -> list[tuple[int, int, int]]:
         """(deposit, its first and its last + 1 kept cell) of a range."""
@@ -107,14 +110,18 @@ class DepositStore:
     def _counts_of(self, k: int, own: np.ndarray) -> csr_matrix:
         """Counts of kept cells of a deposit, read in one contiguous sweep."""
         deposit, rows = self.deposits[k], self.deposits[k].rows[own]
-        counts = deposit.matrix.rows(int(rows[0]), int(rows[-1]) + 1)[rows - rows[0]]
-        feature = np.full(deposit.matrix.shape[1], -1, dtype=np.int64)
+        counts = deposit.matrix.rows(int(rows[0]), int(rows[-1]) + 1)
+        if len(rows) < counts.shape[0]:
+            counts = counts[rows - rows[0]]
+        values, indices, edges = counts.data, counts.indices, counts.indptr
+        feature = np.full(deposit.matrix.shape[1], -1, dtype=np.int32)
         feature[deposit.columns] = self.codes[k]
-        kept = feature[counts.indices] >= 0
-        check_values(counts.data[kept], deposit.dataset, deposit.path)
-        edges = np.concatenate([[0], np.cumsum(kept)])[counts.indptr]
-        parts = (counts.data[kept], feature[counts.indices[kept]], edges)
-        out = raw_counts(csr_matrix(parts, shape=(len(own), len(self.features))), str(deposit.path))
+        if (feature < 0).any():  # a 10x file holds more than genes
+            kept = feature[indices] >= 0
+            values, indices, edges = values[kept], indices[kept], np.concatenate([[0], np.cumsum(kept)])[edges]
+        check_values(values, deposit.dataset, deposit.path)
+        shape = (len(own), len(self.features))
+        out = raw_counts(csr_matrix((values, feature[indices], edges), shape=shape), str(deposit.path))
         out.sort_indices()
         return out
 

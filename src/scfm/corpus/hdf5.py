@@ -2,8 +2,9 @@
 
 CSR      the entries of the range are one slice of the file
 dense    the rows of the range are slices of the file
-CSC      a range is spread over the whole file, which is read through in chunks; so a window of `WINDOW` rows is taken
-         out at once and serves the ranges within it: cells / WINDOW passes over the file. Convert large files to CSR.
+CSC      a range is spread over the whole file, which is read through in chunks; so a window of rows with about
+         `WINDOW` entries is taken out at once and serves the ranges within it: entries / WINDOW passes over the file.
+         Write large files anew as CSR.
 """
 
 from dataclasses import dataclass, field
@@ -18,8 +19,8 @@ from scfm.errors import ScfmError
 
 CHUNK = 4 * 1024**2
 """Entries of a file that are in memory at once where it is read through."""
-WINDOW = 32_768
-"""Rows taken out of a CSC matrix at once."""
+WINDOW = 16 * 1024**2
+"""Entries of a CSC matrix that are taken out at once, about."""
 
 
 @dataclass
@@ -53,11 +54,11 @@ class Matrix:
             ) from error
 
     def _csc_rows(self, group: h5py.Group, start: int, stop: int) -> csr_matrix:
-        pieces = []
-        for first in range(start - start % WINDOW, stop, WINDOW):
+        pieces, step = [], max(1, WINDOW * self.shape[0] // max(1, len(group["data"])))
+        for first in range(start - start % step, stop, step):
             if self._window is None or self._window[0] != first:
-                self._window = (first, _csc_window(group, first, min(first + WINDOW, self.shape[0]), self.shape[1]))
-            pieces.append(self._window[1][max(start - first, 0) : min(stop - first, WINDOW)])
+                self._window = (first, _csc_window(group, first, min(first + step, self.shape[0]), self.shape[1]))
+            pieces.append(self._window[1][max(start - first, 0) : min(stop - first, step)])
         return csr_matrix(vstack(pieces, format="csr")) if pieces else csr_matrix((0, self.shape[1]))
 
 
@@ -80,10 +81,10 @@ def _csc_window(group: h5py.Group, start: int, stop: int, columns: int) -> csr_m
     edges, pieces = group["indptr"][:].astype(np.int64), []
     for low in range(0, int(edges[-1]), CHUNK):
         high = min(low + CHUNK, int(edges[-1]))
-        row = group["indices"][low:high].astype(np.int64)
+        row = group["indices"][low:high]
         inside = np.flatnonzero((row >= start) & (row < stop))
         if inside.size:
             column = np.searchsorted(edges, low + inside, side="right") - 1
-            pieces.append((group["data"][low:high][inside], row[inside] - start, column))
+            pieces.append((group["data"][low:high][inside], row[inside] - start, column.astype(np.int32)))
     value, row, column = map(np.concatenate, zip(*pieces, strict=True)) if pieces else ([], [], [])
     return csr_matrix((value, (row, column)), shape=(stop - start, columns))

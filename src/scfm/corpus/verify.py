@@ -13,7 +13,7 @@ from scfm.corpus.write import ARRAYS, file_digests
 from scfm.errors import ScfmError
 from scfm.reading import DAMAGED
 
-CELLS = 65_536
+CELLS = 8_192
 """Cells of a shard that are checked at once."""
 COLUMNS = ("soma_joinid", *TEXT, "split", "n_counts", "n_genes")
 """Columns that cells.parquet must have."""
@@ -139,16 +139,18 @@ def _shard(folder: Path, about: dict, cells: pd.DataFrame, genes: int) -> None:
 def _check_cells(counts: CountsFolder, start: int, cells: pd.DataFrame, genes: int) -> int:
     """Check neighbouring cells; number of their counts that stand in the overflow table."""
     gene, count, lengths = counts.read(np.arange(start, start + len(cells)))
-    cell = np.repeat(np.arange(len(cells)), lengths)
+    edges = np.concatenate([[0], np.cumsum(lengths)])
     if gene.size and int(gene.max()) >= genes:
         raise _fault(counts.folder / "genes.npy", f"gene id {int(gene.max())} lies outside of {genes:,} genes")
-    unsorted = (np.diff(gene.astype(np.int64)) <= 0) & (np.diff(cell) == 0)
-    if unsorted.any():
-        where = start + int(cell[np.flatnonzero(unsorted)[0]])
+    descends = np.zeros(len(gene) + 1, dtype=bool)
+    descends[1:-1] = gene[1:] <= gene[:-1]
+    descends[edges] = False  # where a cell begins
+    if descends.any():
+        where = start + np.searchsorted(edges, np.flatnonzero(descends)[0], side="right") - 1
         raise _fault(counts.folder / "genes.npy", f"gene ids of cell {where} do not ascend")
     if count.size and count.min() < 1:
         raise _fault(counts.folder / "counts.npy", "holds a count below 1")
-    totals = np.concatenate([[0], np.cumsum(count, dtype=np.int64)])[np.concatenate([[0], np.cumsum(lengths)])]
+    totals = np.concatenate([[0], np.cumsum(count, dtype=np.int64)])[edges]
     for name, found in (("n_counts", np.diff(totals)), ("n_genes", lengths)):
         wrong = np.flatnonzero(found != cells[name].to_numpy())
         if wrong.size:
