@@ -167,6 +167,18 @@ def test_original_studies_go_by_the_sheet_too(make):
     assert make(lambda study: change(study, contaminated=True)).named("pretrain") == ["pbmc_zheng_facs"]
 
 
+def test_original_studies_go_by_their_dois_too(make, folder):
+    path = folder / "datasets.tsv"
+    path.write_text(path.read_text().replace("10.1038/nbt.4042", "10.1038/ncomms14049"))  # kang_ifnb, as if of Zheng
+
+    def change(study):
+        both_sides(study)
+        benchmark = {"kang_ifnb": {"role": "benchmark"}}
+        study["datasets"] = {"one": {"pbmc_zheng_facs": {"role": "pretrain"}}, "two": benchmark}
+
+    refuse(lambda: make(change), "study '10.1038/ncomms14049' stands on both sides", "'kang_ifnb'")
+
+
 def test_only_a_source_of_files_trains_on_datasets(make):
     def change(study):
         study["datasets"]["Kang 2018"] = {"kang_ifnb": {"role": "pretrain"}}

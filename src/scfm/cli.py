@@ -58,7 +58,7 @@ def embed(
 ) -> None:
     """Embed the cells of an h5ad."""
     from scfm.api import embed as run
-    from scfm.datasets import read_h5ad
+    from scfm.deposit import read_h5ad
 
     adata = run(read_h5ad(source, "h5ad"), model, pooling, values, key_added)
     _write(adata, out)
@@ -80,7 +80,7 @@ def annotate(
 ) -> None:
     """Annotate the cells of an h5ad with the Cell Ontology."""
     from scfm.api import annotate as run
-    from scfm.datasets import read_h5ad
+    from scfm.deposit import read_h5ad
 
     adata = run(read_h5ad(source, "h5ad"), model, decode, values, key_added)
     _write(adata, out)

@@ -1,21 +1,15 @@
-"""Deposited datasets: what each file's columns mean, and reading one into common form."""
+"""The sheet of deposited datasets: what each file's columns mean."""
 
 import csv
 import re
-import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
-import numpy as np
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, field_validator
 
 from scfm.errors import ScfmError
 from scfm.files import must_exist
 from scfm.settings import Settings, parse
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from anndata import AnnData
 
 UNKNOWN = "unknown"
 OBS = (
@@ -32,7 +26,8 @@ OBS = (
     "cell_type_ontology_term_id",
     "split",
 )
-"""Columns of `read_deposit(...).obs`; `split` is empty and the others are "unknown" where the deposit says nothing."""
+"""Columns of `scfm.deposit.read_deposit(...).obs`; `split` is empty and the others are "unknown" where the deposit
+says nothing."""
 
 Task = Literal["integration", "probe", "ontology"]
 
@@ -54,13 +49,18 @@ class Dataset(Settings):
     name: str
     """Unique name, used for files, settings and tables."""
     resource: str = ""
-    """Key of config/resources.yaml, or `synthetic:` and a file of the synthetic census."""
+    """Key of config/resources.yaml; `file:` and the path of a local file or 10x folder; or `synthetic:` and a file of
+    the synthetic census."""
     title: str = ""
     """What the cells are, in a few words."""
     study: str = ""
     """Publication that the cells come from; files of one study never stand on two sides of a split."""
     accession: str = ""
     """Accession of the original deposit."""
+    census_dataset_ids: Annotated[tuple[str, ...], BeforeValidator(_comma_list)] = ()
+    """dataset_ids under which the Census holds these cells or others of the same donors."""
+    doi: Annotated[tuple[str, ...], BeforeValidator(_comma_list)] = ()
+    """DOIs of the publications that the cells come from, as 10.1038/nbt.4042."""
     licence: str = ""
     """Licence of the file, where stated."""
     organism: str = ""
@@ -90,6 +90,19 @@ class Dataset(Settings):
     note: str = ""
     """What a reader of the tables must know about this dataset."""
 
+    @field_validator("doi")
+    @classmethod
+    def _bare_dois(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not re.fullmatch(r"10\.\d{4,9}/\S+", name):
+                raise ValueError(f"'{name}' is no DOI; expected 10., a number, a slash and a name, without https")
+        return names
+
+    @property
+    def species(self) -> str:
+        """The organism as the Census writes it: homo_sapiens."""
+        return "_".join(self.organism.lower().split())
+
 
 def read_datasets(path: Path) -> dict[str, Dataset]:
     """Read the sheet of datasets, tab-separated with one header line, as name -> row.
@@ -113,150 +126,3 @@ def read_datasets(path: Path) -> dict[str, Dataset]:
             raise ScfmError(f"{where}: dataset '{dataset.name}' occurs twice; names must be unique")
         sheet[dataset.name] = dataset
     return sheet
-
-
-def read_deposit(path: Path, dataset: Dataset) -> "AnnData":
-    """Read one deposited h5ad into common form.
-
-    Returns:
-        AnnData: X CSR float32 [cells, genes] as deposited (counts, TPM or log-normalised, see `dataset.values`);
-        obs with the columns `OBS`, strings; var_names as deposited, var["ensembl"] ("" where unknown) if the
-        deposit has Ensembl ids; obsm["spatial"] if there.
-
-    Raises:
-        ScfmError: missing or unreadable file, missing column, no cell kept, duplicate genes, negative values,
-            non-integer values where counts are promised, an ontology id that does not look like one.
-    """
-    adata = read_h5ad(path, "dataset")
-    kept = _kept(adata.obs, dataset, path)
-    if not kept.any():
-        reason = f"no cell is left by '{dataset.keep}'" if dataset.keep else "no cell"
-        raise ScfmError(f"{path}: {reason}; expected at least one, correct the file or the dataset's 'keep'")
-    matrix, genes = _matrix(adata, dataset, path)
-    matrix = matrix[np.flatnonzero(kept)]
-    _check_values(matrix, dataset, path)
-    return _common(adata[kept], matrix, genes, dataset, path)
-
-
-def read_h5ad(path: Path, what: str) -> "AnnData":
-    """Read an h5ad whole.
-
-    Raises:
-        ScfmError: the file is missing, truncated or of another format.
-    """
-    import anndata
-
-    path = must_exist(path, what)
-    try:
-        with warnings.catch_warnings():
-            # An old deposit is read all the same.
-            warnings.simplefilter("ignore", anndata.OldFormatWarning)
-            warnings.filterwarnings("ignore", "Moving element", FutureWarning)
-            return anndata.read_h5ad(path)
-    except Exception as error:
-        # h5py and anndata raise many kinds for a file that is truncated or of another format.
-        raise ScfmError(
-            f"{path}: not a readable h5ad file ({' '.join(str(error).split())}); replace the file"
-        ) from error
-
-
-def _column(obs: "pd.DataFrame", column: str, role: str, path: Path) -> "pd.Series":
-    """One obs column as strings, "unknown" for missing values."""
-    if column not in obs:
-        known = ", ".join(map(str, obs.columns)) or "none"
-        raise ScfmError(f"{path}: obs column '{column}' ({role}) not found; name one of: {known}")
-    values = obs[column].astype(object)
-    return values.where(values.notna(), UNKNOWN).astype(str)
-
-
-def _kept(obs: "pd.DataFrame", dataset: Dataset, path: Path) -> np.ndarray:
-    """Bool [cells]: the cells that the dataset's filter keeps."""
-    if not dataset.keep:
-        return np.ones(len(obs), dtype=bool)
-    column, operator, value = dataset.keep.partition("==")
-    if not operator or not column.strip() or not value.strip():
-        raise ScfmError(f"dataset '{dataset.name}': keep '{dataset.keep}' is not a filter; write 'column == value'")
-    return (_column(obs, column.strip(), "keep", path) == value.strip()).to_numpy()
-
-
-def _matrix(adata: "AnnData", dataset: Dataset, path: Path) -> tuple:
-    """(CSR float32 [cells, genes], var) of the place that the dataset names."""
-    from scipy.sparse import csr_matrix
-
-    source = adata.raw if dataset.matrix == "raw" else adata
-    if source is None or source.X is None:
-        raise ScfmError(f"{path}: no matrix in {dataset.matrix}; correct 'matrix' of dataset '{dataset.name}'")
-    var = source.var
-    if not var.index.is_unique:
-        twice = var.index[var.index.duplicated()][0]
-        raise ScfmError(f"{path}: gene '{twice}' occurs more than once; expected unique names, merge or rename them")
-    return csr_matrix(source.X, dtype=np.float32), var
-
-
-def _check_values(matrix: object, dataset: Dataset, path: Path) -> None:
-    values = matrix.data
-    if dataset.values is None:
-        raise ScfmError(f"dataset '{dataset.name}': 'values' is empty; say counts, tpm or lognorm")
-    if not np.isfinite(values).all():
-        raise ScfmError(f"{path}: the matrix holds NaN or infinite values; correct the file")
-    if (values < 0).any():
-        raise ScfmError(
-            f"{path}: the matrix holds negative values ({values.min():g}) where {dataset.values} are promised; "
-            "name the unscaled matrix"
-        )
-    if dataset.values == "counts" and (values != np.rint(values)).any():
-        example = values[values != np.rint(values)][0]
-        raise ScfmError(
-            f"{path}: the matrix holds non-integer values ({example:g}) where counts are promised; "
-            "name the raw counts or set 'values' to what they are"
-        )
-
-
-def _common(adata: "AnnData", matrix: object, genes: "pd.DataFrame", dataset: Dataset, path: Path) -> "AnnData":
-    import anndata
-    import pandas as pd
-
-    obs = pd.DataFrame(UNKNOWN, index=adata.obs_names.astype(str), columns=list(OBS))
-    obs["dataset_id"], obs["split"] = dataset.name, ""
-    for name in ("tissue", "tissue_general", "assay", "condition", "disease", "sex"):
-        if name in adata.obs:
-            obs[name] = _column(adata.obs, name, name, path).to_numpy()
-    roles = {
-        "batch": dataset.batch_column,
-        "cell_type": dataset.label_column,
-        "donor_id": dataset.donor_column,
-        "split": dataset.split_column,
-    }
-    for name, column in roles.items():
-        if column:
-            obs[name] = _column(adata.obs, column, name, path).to_numpy()
-    obs["cell_type_ontology_term_id"] = _ontology_ids(adata.obs, obs["cell_type"], dataset, path)
-    var = pd.DataFrame(index=genes.index.astype(str))
-    for column in ("ensembl", "ensembl_id"):
-        if column in genes:
-            ids = genes[column].astype(object).fillna("").astype(str)
-            var["ensembl"] = ids.where(ids.str.startswith("ENS"), "").to_numpy()
-            break
-    common = anndata.AnnData(X=matrix, obs=obs, var=var)
-    if "spatial" in adata.obsm:
-        common.obsm["spatial"] = np.asarray(adata.obsm["spatial"])
-    return common
-
-
-def _ontology_ids(obs: "pd.DataFrame", labels: "pd.Series", dataset: Dataset, path: Path) -> np.ndarray:
-    """Cell Ontology id of each cell, from a column or from a map of labels."""
-    source = dataset.ontology_column
-    if not source:
-        return np.full(len(labels), UNKNOWN, dtype=object)
-    if "=" in source:
-        pairs = [part.rpartition("=") for part in source.split(";") if part.strip()]
-        ids = labels.map({label.strip(): term.strip() for label, _, term in pairs}).fillna(UNKNOWN)
-    else:
-        ids = _column(obs, source, "ontology ids", path)
-    strange = [term for term in sorted(set(ids)) if term != UNKNOWN and not re.fullmatch(r"CL:\d{7}", term)]
-    if strange:
-        raise ScfmError(
-            f"{path}: '{strange[0]}' in '{source}' is not a Cell Ontology id; expected CL: and seven digits, "
-            f"or '{UNKNOWN}'"
-        )
-    return ids.to_numpy(dtype=object)

@@ -19,6 +19,8 @@ HGNC_COLUMNS = {
 }
 """Column of the HGNC complete set to our name for it."""
 
+HUMAN = "homo_sapiens"
+"""The species whose genes are the vocabulary, as the Census writes it."""
 ENSEMBL_GENE = r"^(ENSG\d+)(?:\.\d+)?$"
 """A human Ensembl gene id, with or without a version suffix."""
 
@@ -55,11 +57,21 @@ def read_hgnc(path: Path) -> pd.DataFrame:
     return coding
 
 
-def approve(symbols: Iterable[str], hgnc: pd.DataFrame) -> pd.Series:
-    """Map gene names of any age to approved symbols.
+def read_other_loci(path: Path) -> frozenset[str]:
+    """Approved symbols and Ensembl ids of the loci of an HGNC complete set that are not protein-coding.
 
-    The approved symbol itself comes first, then Ensembl ids (version suffix stripped), then previous symbols, then
-    aliases. A name that belongs to several genes at the first of these levels that knows it stays without a symbol.
+    Raises:
+        ScfmError: the file is missing or unreadable, or lacks a column.
+    """
+    columns = ["symbol", "ensembl_gene_id", "locus_group"]
+    with reading(path, "hgnc", "the tab-separated HGNC complete set"):
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, usecols=columns)
+    other = table[table["locus_group"] != "protein-coding gene"]
+    return frozenset(pd.concat([other["symbol"], other["ensembl_gene_id"]])) - {""}
+
+
+def approve(symbols: Iterable[str], hgnc: pd.DataFrame) -> pd.Series:
+    """Map gene names of any age to approved symbols; see `name_genes`.
 
     Args:
         symbols: names as deposited, any length.
@@ -68,22 +80,43 @@ def approve(symbols: Iterable[str], hgnc: pd.DataFrame) -> pd.Series:
     Returns:
         Approved symbols (object, NA where there is none) in the order of `symbols`, RangeIndex, name "gene".
     """
-    names = pd.Series(list(symbols), dtype=object)
+    return name_genes(symbols, hgnc)["gene"]
+
+
+def name_genes(names: Iterable[str], hgnc: pd.DataFrame, other: frozenset[str] = frozenset()) -> pd.DataFrame:
+    """Map gene names of any age to approved symbols, and say how.
+
+    The approved symbol itself comes first, then Ensembl ids (version suffix stripped), then previous symbols, then
+    aliases. A name that belongs to several genes at the first of these levels that knows it stays without a symbol.
+
+    Args:
+        names: as deposited, any length.
+        hgnc: what `read_hgnc` returns.
+        other: what `read_other_loci` returns; only says why a name stays without a symbol.
+
+    Returns:
+        gene (approved symbol, object, NA where there is none) and how (symbol, ensembl, previous, alias, ambiguous,
+        not protein-coding, unmapped), in the order of `names`, RangeIndex.
+    """
+    names = pd.Series(list(names), dtype=object)
     ensembl = names.astype(str).str.extract(ENSEMBL_GENE, expand=False)
     genes = hgnc["gene"]
     found = names.where(names.isin(genes), pd.NA)
+    how = pd.Series("unmapped", index=names.index, dtype=object).mask(found.notna(), "symbol")
     levels = (
-        (ensembl, pd.Series(genes.to_numpy(), index=hgnc["ensembl"])),
-        (names, _names_to_gene(hgnc, "previous")),
-        (names, _names_to_gene(hgnc, "aliases")),
+        ("ensembl", ensembl, pd.Series(genes.to_numpy(), index=hgnc["ensembl"])),
+        ("previous", names, _names_to_gene(hgnc, "previous")),
+        ("alias", names, _names_to_gene(hgnc, "aliases")),
     )
     open_names = found.isna()
-    for query, table in levels:
+    for level, query, table in levels:
         known = open_names & query.isin(table.index)
         unique = table[~table.index.duplicated(keep=False)]
         found = found.where(~known, query.map(unique))
+        how = how.mask(known, level).mask(known & found.isna(), "ambiguous")
         open_names &= ~known
-    return found.where(found.notna(), pd.NA).rename("gene")
+    how = how.mask(open_names & (names.isin(other) | ensembl.isin(other)), "not protein-coding")
+    return pd.DataFrame({"gene": found.where(found.notna(), pd.NA), "how": how})
 
 
 def _names_to_gene(hgnc: pd.DataFrame, column: str) -> pd.Series:

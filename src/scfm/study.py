@@ -12,6 +12,7 @@ from scfm.benchmarks.settings import Benchmarks, Evaluation, Preparation
 from scfm.corpus.settings import Corpus
 from scfm.datasets import read_datasets
 from scfm.errors import ScfmError
+from scfm.genes import HUMAN
 from scfm.learnability.settings import Learnability
 from scfm.paper.settings import Paper, Scale
 from scfm.pretrain.settings import Run
@@ -169,19 +170,20 @@ class Study:
         for name in [name for uses in self.file.datasets.values() for name in uses]:
             if name not in self.sheet:
                 raise ScfmError(f"{path}: dataset '{name}' is not in {self.folder}/datasets.tsv; add its row there")
-            if self.sheet[name].resource.split(":")[0] not in ("synthetic", *self.resources):
+            if self.sheet[name].resource.split(":")[0] not in ("file", "synthetic", *self.resources):
                 raise ScfmError(f"{path}: dataset '{name}' has no file in {self.folder}/resources.yaml; add it there")
 
     def _check_sides(self, path: Path) -> None:
-        """Original studies go by the names of the study file and of the sheet."""
+        """Original studies go by the names of the study file and of the sheet, and by their DOIs."""
         sources = {
-            name: {original, *(part.strip() for part in self.sheet[name].study.split(";"))} - {""}
+            name: {original, *(part.strip() for part in self.sheet[name].study.split(";")), *self.sheet[name].doi}
+            - {""}
             for original, uses in self.file.datasets.items()
             for name in uses
         }
         trained = set().union(*(sources[name] for name in self.named("pretrain")))
         for name in self.named("benchmark"):
-            both = sorted(sources[name] & trained)
+            both = sorted(sources[name] & trained, reverse=True)  # a name before a DOI
             if both and self.use(name).contaminated is False:
                 raise ScfmError(
                     f"{path}: study '{both[0]}' stands on both sides: '{name}' is a benchmark while a dataset of "
@@ -201,6 +203,13 @@ class Study:
                 f"{path}: dataset '{sorted(missing)[0]}' must both have the role 'pretrain' and stand in "
                 "corpus.source.datasets"
             )
+        for species in self.species - {HUMAN}:
+            name = self.corpus.genes.orthologs.get(species, "")
+            if name not in self.resources:
+                raise ScfmError(
+                    f"{path}: cells of {species} need the orthologs of its genes; name their resource under "
+                    f"corpus.genes.orthologs.{species} and describe it in {self.folder}/resources.yaml"
+                )
         if self.file.check_run not in (None, *self.runs):
             raise ScfmError(f"{path}: check_run '{self.file.check_run}' is not among the runs; name one of them")
         if self.file.check_run and not self.synthetic:
@@ -233,7 +242,16 @@ class Study:
         """Names of the external files that the study needs; the synthetic census brings its own annotation."""
         annotation = [] if self.synthetic else [*ANNOTATION_FILES, "cell_ontology"]
         datasets = [self.sheet[name].resource for role in ("pretrain", "benchmark") for name in self.named(role)]
-        return [*annotation, *(name for name in datasets if name in self.resources)]
+        orthologs = [self.corpus.genes.orthologs[species] for species in sorted(self.species - {HUMAN})]
+        return [*annotation, *orthologs, *(name for name in datasets if name in self.resources)]
+
+    @property
+    def species(self) -> set[str]:
+        """Species of the cells of the corpus, as the Census writes them."""
+        source = self.corpus.source
+        if source.kind == "files":
+            return {self.sheet[name].species for name in source.datasets}
+        return {getattr(source, "organism", HUMAN)}
 
     @property
     def synthetic(self) -> bool:

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
 
-from scfm.datasets import OBS, Dataset, read_datasets, read_deposit
+from scfm.datasets import OBS, Dataset, read_datasets
+from scfm.deposit import read_deposit
 from scfm.errors import ScfmError
 from scfm.resources import read_resources
 

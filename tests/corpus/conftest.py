@@ -15,6 +15,12 @@ SMALL = {"kind": "synthetic", "cells": 500, "genes": 240, "planted": 30, "types"
 
 
 @pytest.fixture(scope="session")
+def small():
+    """Settings of a small synthetic census."""
+    return Synthetic(**SMALL)
+
+
+@pytest.fixture(scope="session")
 def census(tmp_path_factory):
     """Folder of a small synthetic census."""
     folder = tmp_path_factory.mktemp("census") / "synthetic"

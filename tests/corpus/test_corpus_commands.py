@@ -53,7 +53,14 @@ def test_from_the_synthetic_census_to_shards(tmp_path):
         lines.append(call("scatter", "--settings", scatter, *soma, *where, "--part", k, "--parts", 2))
     parts = [tmp_path / "scatter-0", tmp_path / "scatter-1"]
     lines.append(call("gather", "--selection", tmp_path / "selection", "--out", tmp_path / "shards", *parts))
+    pair = ("--selection", tmp_path / "selection", "--shards", tmp_path / "shards")
+    lines.append(call("check", *pair, "--out", tmp_path / "crossing.csv"))
+    assert lines[-1] == "corpus check: no crossing of cells in the selection and the shards\n"
+    images = ("--out-sampling", tmp_path / "sampling", "--out-qc", tmp_path / "qc", "--dpi", 40)
+    lines.append(call("figures", "--selection", tmp_path / "selection", *images))
     assert all(line.startswith("corpus ") and line.count("\n") == 1 for line in lines)
+    assert (tmp_path / "crossing.csv").is_file()
+    assert (tmp_path / "qc" / "page-1.png").is_file()
     assert 100 < len(Shards.open(tmp_path / "shards")) <= 120
 
 

@@ -5,15 +5,17 @@ import pandas as pd
 import pytest
 
 from scfm.corpus.genes import choose_genes
+from scfm.corpus.names import name_features
 from scfm.corpus.parts import Scanned
 from scfm.corpus.report import Report
-from scfm.corpus.settings import QC
+from scfm.corpus.settings import SelectSettings
+from scfm.genes import HUMAN
 
 
 def scanned(names, counts, measured):
     datasets = [f"d{i}" for i in range(len(measured))]
     joinid = np.arange(len(names))
-    features = pd.DataFrame({"soma_joinid": joinid, "feature_id": names, "feature_name": names})
+    features = pd.DataFrame({"soma_joinid": joinid, "feature_id": names, "feature_name": names, "organism": HUMAN})
     genes = pd.DataFrame(
         {"dataset_id": "d0", "feature": joinid, "cells": 5, "counts": counts, "log_sum": 9, "log_squares": 9}
     )
@@ -31,14 +33,17 @@ def hgnc():
     return pd.DataFrame({**rows, "previous": [["SEPT9", "MSF"], [], []]})
 
 
-def choose(store, hgnc, cells=("d0",)):
+def choose(store, hgnc, cells=("d0",), **genes):
     table = pd.DataFrame({"dataset_id": list(cells)})
-    return choose_genes(store, table, hgnc, QC(min_cells=0), Report())
+    slices = {"sampling": [], "split": {}, "layout": {}, "buckets": 1, "exclude_datasets": []}
+    settings = SelectSettings.model_validate({"qc": {"min_cells": 0}, "genes": genes, **slices})
+    names = name_features(store.features, hgnc, frozenset(), {})
+    return choose_genes(store, table, names, hgnc, settings, Report())
 
 
 def test_the_approved_symbol_wins_over_more_counts(hgnc):
     store = scanned(["SEPT9", "SEPTIN9", "CD4"], [100, 1, 7], [[1, 1, 1]])
-    genes, features, _ = choose(store, hgnc)
+    genes, features, *_ = choose(store, hgnc)
     assert genes["gene"].tolist() == ["CD4", "SEPTIN9"]
     assert genes["ensembl"].tolist() == ["ENSG2", "ENSG1"]
     assert features["soma_joinid"].tolist() == [1, 2]
@@ -46,14 +51,14 @@ def test_the_approved_symbol_wins_over_more_counts(hgnc):
 
 
 def test_without_the_approved_symbol_most_counts_win(hgnc):
-    genes, features, _ = choose(scanned(["MSF", "SEPT9", "XX"], [3, 100, 5], [[1, 1, 1]]), hgnc)
+    genes, features, *_ = choose(scanned(["MSF", "SEPT9", "XX"], [3, 100, 5], [[1, 1, 1]]), hgnc)
     assert genes["gene"].tolist() == ["SEPTIN9"]
     assert features["soma_joinid"].tolist() == [1]
 
 
 def test_names_used_by_different_datasets_are_one_gene(hgnc):
     store = scanned(["SEPT9", "SEPTIN9", "CD20"], [100, 1, 7], [[1, 0, 1], [0, 1, 0]])
-    genes, features, measured = choose(store, hgnc, cells=("d0", "d1", "d1"))
+    genes, features, measured, _ = choose(store, hgnc, cells=("d0", "d1", "d1"))
     assert genes["gene"].tolist() == ["MS4A1", "SEPTIN9"]
     assert features["gene"].tolist() == [1, 1, 0]
     assert measured.to_numpy().tolist() == [[True, True], [False, True]]
@@ -62,5 +67,5 @@ def test_names_used_by_different_datasets_are_one_gene(hgnc):
 
 def test_ensembl_ids_serve_where_names_do_not(hgnc):
     store = scanned(["ENSG2", "nonsense"], [1, 1], [[1, 1]])
-    genes, _, _ = choose(store, hgnc)
+    genes, *_ = choose(store, hgnc)
     assert genes["gene"].tolist() == ["CD4"]

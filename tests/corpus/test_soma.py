@@ -6,7 +6,8 @@ import tiledbsoma
 from scipy.sparse import csr_matrix
 
 from scfm.corpus.build import build_soma
-from scfm.corpus.settings import Census, Files, Soma
+from scfm.corpus.common import common_cells
+from scfm.corpus.settings import Census, Files, Soma, Synthetic
 from scfm.corpus.source import open_source
 from scfm.corpus.synthetic import dataset_row
 from scfm.errors import ScfmError
@@ -65,9 +66,8 @@ def test_the_value_filter_is_applied(local_soma):
         store.obs(0, 10)
 
 
-def test_a_store_without_batch_column_gets_dataset_and_assay(two):
-    with open_source(Soma(kind="soma", uri=str(two))) as store:
-        table = store._common(pd.DataFrame({"soma_joinid": [0], "dataset_id": ["a"], "assay": ["10x"]}))
+def test_a_store_without_batch_column_gets_dataset_and_assay():
+    table = common_cells(pd.DataFrame({"soma_joinid": [0], "dataset_id": ["a"], "assay": ["10x"]}))
     assert table.loc[0, ["batch", "donor_id"]].tolist() == ["a:10x", "unknown"]
     assert np.isnan(table.loc[0, "x"])
 
@@ -80,7 +80,7 @@ def test_what_is_no_such_store_is_refused(tmp_path, two):
         open_source(Soma(kind="soma", uri=str(two), organism="mus_musculus")),
     ):
         pass
-    with pytest.raises(ScfmError, match="--soma"), open_source(Files(kind="files", datasets=("a",))):
+    with pytest.raises(ScfmError, match="--soma"), open_source(Synthetic(kind="synthetic")):
         pass
 
 

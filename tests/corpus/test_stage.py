@@ -148,8 +148,9 @@ def test_a_corpus_that_cannot_be_is_one_sentence(prepare, tmp_path, changes, mes
     assert not (tmp_path / "selection").exists()
 
 
-def test_a_store_without_known_genes(prepare, tmp_path, monkeypatch):
-    monkeypatch.setattr("scfm.corpus.genes.approve", lambda names, hgnc: pd.Series(pd.NA, index=range(len(names))))
+def test_a_store_without_known_genes(census, prepare, tmp_path, monkeypatch):
+    nothing = read_hgnc(census / "annotation" / "hgnc.tsv").assign(gene="?", ensembl="?", aliases=None, previous=None)
+    monkeypatch.setattr("scfm.corpus.select.read_hgnc", lambda path: nothing)
     with pytest.raises(ScfmError, match="protein-coding gene"):
         prepare(tmp_path, steps=("select",))
 

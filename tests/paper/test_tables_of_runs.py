@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scfm.benchmarks.seen import COLUMNS
 from scfm.datasets import read_datasets
 from scfm.errors import ScfmError
 from scfm.paper.tables.datasets import datasets_table
@@ -155,6 +156,19 @@ def test_datasets_are_counted_and_named(pytestconfig, prepared, tmp_path):
     assert pd.isna(table.loc["mhsp", "cells"])
     assert set(table.index[table.published_cells.notna()]) == set(pd.read_csv(published).dataset)
     assert table.index.is_unique
+
+
+@pytest.mark.parametrize(("said", "seen", "shown"), [("false", "yes", "true"), ("partly", "yes", "partly")])
+def test_a_dataset_that_any_run_has_seen_is_contaminated(pytestconfig, tmp_path, said, seen, shown):
+    sheet = read_datasets(pytestconfig.rootpath / "config/datasets.tsv")
+    published = pytestconfig.rootpath / "config/published/table14.csv"
+    obs = pd.DataFrame({"batch": "b", "cell_type": "T", "cell_type_ontology_term_id": "unknown"}, index=["c"])
+    uns = {"scfm": {"name": "kang_ifnb", "contaminated": said}}
+    anndata.AnnData(np.ones((1, 1), dtype=np.float32), obs=obs, uns=uns).write_h5ad(tmp_path / "a.h5ad")
+    rows = [(run, "kang_ifnb", "", "10.1038/nbt.4042", "u", 3, word) for run, word in (("a", "not found"), ("b", seen))]
+    pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(tmp_path / "contamination.csv", index=False)
+    table = datasets_table(sheet, [tmp_path / "a.h5ad"], None, published, tmp_path / "contamination.csv")
+    assert table.set_index("dataset").loc["kang_ifnb", "contaminated"] == shown
 
 
 def test_files_that_are_no_prepared_dataset(pytestconfig, tmp_path):

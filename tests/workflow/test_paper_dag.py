@@ -65,6 +65,20 @@ def test_it_is_the_paper_study(jobs):
     assert {"train mlm/0", "train wced/0", "train mlm_hce/0", "train wced_hce/0"} <= {job.name for job in jobs}
 
 
+@pytest.mark.parametrize("rule", ["scan", "scatter_part"])
+def test_the_census_is_read_in_ranges(jobs, rule):
+    import yaml
+    from clone import ROOT
+
+    parts = yaml.safe_load((ROOT / "config/studies/paper.yaml").read_text())["corpus"]["parts"]
+    ranges = [job for job in jobs if job.rule == rule]
+    assert parts > 100
+    assert [job.wildcards["part"] for job in sorted(ranges, key=lambda job: job.name)] == [
+        f"{part:04d}" for part in range(parts)
+    ]
+    assert not any("corpus/soma" in path or path.endswith(".h5ad") for job in ranges for path in job.input)
+
+
 def test_every_job_has_log_and_benchmark(jobs):
     for job in jobs:
         assert job.log, job.name

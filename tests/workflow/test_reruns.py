@@ -19,14 +19,15 @@ def scores(*models):
 MLM = {"train mlm/0", "learn mlm/0", *scores("mlm"), *FROM_TIDY, *FROM_GENES}
 SELECTED = {
     *("select", "scatter_part 0000", "scatter_part 0001", "gather_shards", "annotate_genes", "table14"),
+    *("check_split", "corpus_figures", "contamination"),
     *("train mlm/0", "train wced_hce/0", "train random/0"),
     *("learn mlm/0", "learn wced_hce/0", "check", "ontology wced_hce/0", "figure3"),
-    *(scores("mlm", "wced_hce", "random") | FROM_TIDY | FROM_GENES),
+    *(scores("mlm", "wced_hce", "random", "pca") | FROM_TIDY | FROM_GENES),
 }
 SCAN = {"scan 0000", "scan 0001"}
 LEARNT = {"learn mlm/0", "learn wced_hce/0", "check"} | FROM_GENES
 AGREED = {"agreement", "figure2", "claims", "report"}
-CENSUS = {"synthesize", "build", "prepare synthetic_holdout", *scores("pca")}
+CENSUS = {"synthesize", "build", "corpus_datasets", "prepare synthetic_holdout"}
 
 STUDY = "config/studies/tiny.yaml"
 COMMANDS = "src/scfm/learnability/commands.py"
@@ -49,7 +50,7 @@ EDITS = {
         STUDY,
         "description:",
         "paper: { dpi: 100 }\ndescription:",
-        {"figure2", "figure3", "report"},
+        {"figure2", "figure3", "corpus_figures", "report"},
     ),
     "resamples of the claims": (STUDY, "description:", "paper: { bootstrap: 500 }\ndescription:", {"claims", "report"}),
     "quality threshold of cells": (STUDY, "min_counts: 20", "min_counts: 25", SCAN | SELECTED),

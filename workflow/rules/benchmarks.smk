@@ -25,9 +25,34 @@ rule prepare:
         " --cell-ontology {input.cell_ontology} --out {output} 2>&1 | tee {log}"
 
 
+rule contamination:
+    input:
+        shards=CORPUS / "shards" / "manifest.json",
+        stored=CORPUS / "datasets.csv",
+    output:
+        report(CONTAMINATION, category="benchmarks", caption="../report/contamination.rst"),
+    log:
+        LOGS / "benchmarks" / "contamination.log",
+    benchmark:
+        RESULTS / "benchmark" / "benchmarks" / "contamination.tsv"
+    conda:
+        "../../envs/model.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        settings=exposure(),
+        shards=CORPUS / "shards",
+        code=code("scfm.benchmarks.commands:contamination"),
+    shell:
+        "python -m scfm benchmarks contamination --shards {params.shards} --stored {input.stored}"
+        " --settings {params.settings:q} --out {output} 2>&1 | tee {log}"
+
+
 rule embed:
     input:
         datasets=prepared(),
+        contamination=CONTAMINATION,
         model=lambda w: [] if w.model == "pca" else model_folder(w.model, w.seed) / "model.safetensors",
     output:
         BENCHMARKS / "embed" / "{model}" / "{seed}.h5ad",
@@ -48,8 +73,8 @@ rule embed:
         code=code("scfm.benchmarks.commands:embed", "scfm.model"),
     shell:
         "python -m scfm benchmarks embed {input.datasets} --model {params.model} --run {wildcards.model}"
-        " --seed {wildcards.seed} --settings {params.settings:q} --device {params.device} --out {output}"
-        " 2>&1 | tee {log}"
+        " --seed {wildcards.seed} --settings {params.settings:q} --contamination {input.contamination}"
+        " --device {params.device} --out {output} 2>&1 | tee {log}"
 
 
 rule integration:
@@ -101,6 +126,7 @@ rule probe:
 rule ontology:
     input:
         datasets=prepared("ontology"),
+        contamination=CONTAMINATION,
         model=RESULTS / "pretrain" / "{run}" / "{seed}" / "model.safetensors",
         cell_ontology=resource("cell_ontology"),
     output:
@@ -126,5 +152,5 @@ rule ontology:
     shell:
         "python -m scfm benchmarks ontology {input.datasets} --model {params.model} --run {wildcards.run}"
         " --seed {wildcards.seed} --study {params.study} --cell-ontology {input.cell_ontology}"
-        " --settings {params.settings:q} --device {params.device} --out {output.table} --out-types {output.types}"
-        " --out-nodes {output.nodes} 2>&1 | tee {log}"
+        " --settings {params.settings:q} --contamination {input.contamination} --device {params.device}"
+        " --out {output.table} --out-types {output.types} --out-nodes {output.nodes} 2>&1 | tee {log}"

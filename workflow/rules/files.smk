@@ -1,12 +1,17 @@
 # Where each stage's files lie and which of them this study has: functions for the rules' inputs and options.
 import json
+import shlex
 
+from scfm.benchmarks.settings import Exposure
 from scfm.corpus.settings import BuildSettings
 from scfm.corpus.synthetic import corpus_names, dataset_row
+from scfm.genes import HUMAN
 from scfm.study import ANNOTATION_FILES
 
 CORPUS = RESULTS / "corpus"
+SOURCE = STUDY.corpus.source
 BENCHMARKS = RESULTS / "benchmarks"
+CONTAMINATION = BENCHMARKS / "contamination.csv"
 SYNTHETIC_CELLS = corpus_names(STUDY.corpus.source) if STUDY.synthetic else []
 # Written by the synthetic census in the providers' formats.
 SYNTHETIC_ANNOTATION = {
@@ -51,8 +56,10 @@ def resource(name):
 
 
 def deposit(name):
-    """Path of a dataset's h5ad: fetched, or made by the synthetic census."""
+    """Path of a dataset's file: fetched, local, or made by the synthetic census."""
     row = STUDY.sheet[name]
+    if row.resource.startswith("file:"):
+        return ancient(Path(row.resource.removeprefix("file:")))
     if row.resource.startswith("synthetic:"):
         return CORPUS / "synthetic" / row.resource.removeprefix("synthetic:")
     return resource(row.resource)
@@ -77,15 +84,48 @@ def corpus_settings(model):
 
 
 def corpus_deposits():
-    """h5ad files of the corpus."""
+    """Files of the corpus's cells; a 10x folder is converted first."""
     if STUDY.synthetic:
         return [CORPUS / "synthetic" / f"{name}.h5ad" for name in SYNTHETIC_CELLS]
-    return [deposit(name) for name in STUDY.named("pretrain")]
+    converted = CORPUS / "deposits"
+    return [
+        converted / f"{name}.h5ad" if Path(deposit(name)).is_dir() else deposit(name)
+        for name in (SOURCE.datasets if SOURCE.kind == "files" else ())
+    ]
 
 
-def build_settings():
-    rows = map(dataset_row, SYNTHETIC_CELLS) if STUDY.synthetic else (STUDY.sheet[n] for n in STUDY.named("pretrain"))
+def deposit_rows():
+    """Their rows of the sheet of datasets."""
+    rows = map(dataset_row, SYNTHETIC_CELLS) if STUDY.synthetic else (STUDY.sheet[n] for n in SOURCE.datasets)
     return as_json(BuildSettings(datasets=tuple(rows)))
+
+
+def store():
+    """Inputs of the rules that read the store: the local SOMA, deposits, or nothing for what is read from afar."""
+    if STUDY.synthetic:
+        return {"soma": CORPUS / "soma"}
+    return {"deposits": corpus_deposits()} if SOURCE.kind == "files" else {}
+
+
+def store_options(input):
+    """The same as arguments of the command line."""
+    if STUDY.synthetic:
+        return f"--soma {input.soma}"
+    return f"{input.deposits} --datasets {shlex.quote(deposit_rows())}" if SOURCE.kind == "files" else ""
+
+
+def ortholog_resources():
+    """Species of the corpus other than human, with the resources of their orthologs."""
+    return {species: STUDY.corpus.genes.orthologs[species] for species in sorted(STUDY.species - {HUMAN})}
+
+
+def corpus_tables():
+    names = ["qc", "qc_quantiles", "composition", "sampling", "split", "gene_name_counts"]
+    return [*(CORPUS / "selection" / f"{name}.csv" for name in names), CORPUS / "crossing.csv"]
+
+
+def corpus_figures():
+    return [CORPUS / "figures" / name for name in ("corpus_sampling", "corpus_qc")]
 
 
 # Models and what they learn.
@@ -158,6 +198,13 @@ def prepared(task=None):
     return [BENCHMARKS / "datasets" / f"{name}.h5ad" for name in names]
 
 
+def exposure():
+    """Benchmark datasets, and how much of the corpus each model trains on."""
+    shares = {run: STUDY.runs[run].corpus_fraction for run in STUDY.runs} | {"pca": 1.0}
+    rows = [STUDY.sheet[name] for name in STUDY.named("benchmark")]
+    return as_json(Exposure(datasets=tuple(rows), shares=shares))
+
+
 def ontology_models():
     """(run, seed) of the models with a label head, if any dataset is labelled with ontology ids."""
     return [(run, seed) for run, seed in models() if STUDY.runs[run].model.heads and prepared("ontology")]
@@ -193,7 +240,7 @@ def figure_files():
 
 
 def caption_names():
-    return ["claims", *(path.stem for path in [*table_files(), *figure_files()])]
+    return ["claims", *(path.stem for path in [*table_files(), *figure_files(), *corpus_figures()])]
 
 
 def print_closing_line(input, log):

@@ -98,6 +98,7 @@ rule table14:
         datasets="config/datasets.tsv",
         published="config/published/table14.csv",
         prepared=prepared(),
+        contamination=CONTAMINATION if STUDY.named("benchmark") else [],
         cells=RESULTS / "corpus" / "selection" / "cells.parquet",
     output:
         report(table_file("table14"), category="tables", caption=f"{REPORTS}/table14.rst"),
@@ -109,10 +110,11 @@ rule table14:
         "../../envs/analysis.yaml"
     params:
         prepared=options("--prepared", prepared()),
+        contamination=lambda w, input: f"--contamination {input.contamination}" if input.contamination else "",
         code=code("scfm.paper.commands:table14"),
     shell:
-        "python -m scfm paper table 14 --datasets {input.datasets} {params.prepared} --cells {input.cells}"
-        " --published {input.published} --out {output} 2>&1 | tee {log}"
+        "python -m scfm paper table 14 --datasets {input.datasets} {params.prepared} {params.contamination}"
+        " --cells {input.cells} --published {input.published} --out {output} 2>&1 | tee {log}"
 
 
 # Tables made from tidy results alone: one row a run and pooling, one column a dataset.
@@ -245,7 +247,9 @@ rule report:
         figures=figure_files(),
         check=RESULTS / "check.csv" if STUDY.file.check_run else [],
         training=[model_folder(run, seed) / "metrics.csv" for run, seed in trained()],
-        corpus=[CORPUS / "selection" / file for file in ("qc.csv", "split.csv", "sampling.csv")],
+        corpus=corpus_tables(),
+        corpus_figures=corpus_figures(),
+        contamination=CONTAMINATION if STUDY.named("benchmark") else [],
         resources=RESULTS / "resources" / "manifest.tsv" if STUDY.external else [],
         summary=RESULTS / "benchmarks" / "summary.csv",
         captions=[f"workflow/report/{name}.rst" for name in caption_names()],
@@ -259,9 +263,12 @@ rule report:
         "../../envs/analysis.yaml"
     params:
         tables=[f"--table {path.stem}={path}" for path in table_files()],
-        figures=[f"--figure {path.stem}={path.parent}" for path in figure_files()],
+        figures=[f"--figure {path.stem}={path.parent}" for path in figure_files()]
+        + [f"--figure {path.name}={path}" for path in corpus_figures()],
         training=[f"--training {run}/{seed}={model_folder(run, seed) / 'metrics.csv'}" for run, seed in trained()],
-        corpus=lambda w, input: options("--corpus", input.corpus),
+        corpus=lambda w, input: options(
+            "--corpus", [*input.corpus, *([input.contamination] if input.contamination else [])]
+        ),
         check=lambda w, input: f"--check {input.check}" if STUDY.file.check_run else "",
         resources=lambda w, input: f"--resources {input.resources}" if STUDY.external else "",
         study=STUDY.name,

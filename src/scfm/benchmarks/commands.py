@@ -22,6 +22,7 @@ Run = Annotated[str, typer.Option(help="name of the run, for the tables")]
 Seed = Annotated[int, typer.Option(help="seed of the run, for the tables")]
 Device = Annotated[str, typer.Option(help="where the model runs: auto, cpu or gpu")]
 Slice = Annotated[str, typer.Option("--settings", help="settings of this task as JSON")]
+Seen = Annotated[Path | None, typer.Option(help="CSV of 'scfm benchmarks contamination'")]
 
 
 @app.command()
@@ -54,6 +55,34 @@ def prepare(
 
 
 @app.command()
+def contamination(
+    shards: Annotated[Path, typer.Option(help="training shards")],
+    stored: Annotated[Path, typer.Option(help="CSV of 'scfm corpus datasets'")],
+    settings: Annotated[str, typer.Option(help="JSON with datasets (rows of the sheet) and shares (run to fraction)")],
+    out: Out,
+) -> None:
+    """Look for the benchmark datasets among the training cells of each run."""
+    import pandas as pd
+
+    from scfm.benchmarks.contamination import contamination as run
+    from scfm.benchmarks.seen import SEEN, UNKNOWN
+    from scfm.benchmarks.settings import Exposure
+    from scfm.files import must_exist
+
+    asked = parse(Exposure, settings, "--settings")
+    cells = pd.read_parquet(must_exist(shards / "cells.parquet", "training shards"), columns=["dataset_id", "split"])
+    listed = pd.read_csv(must_exist(stored, "datasets of the store"), keep_default_na=False, dtype=str)
+    table = run(cells, listed, asked.datasets, asked.shares)
+    with whole(out) as temporary:
+        table.to_csv(temporary, index=False)
+    seen = {word: table.loc[table["seen"] == word, "dataset"].nunique() for word in (SEEN, UNKNOWN)}
+    print(
+        f"benchmarks contamination: of {len(asked.datasets)} datasets {seen[SEEN]} seen in training, "
+        f"{seen[UNKNOWN]} unknown"
+    )
+
+
+@app.command()
 def embed(
     datasets: Datasets,
     model: Annotated[str, typer.Option(help="model directory, 'pca', or an h5ad with vectors in obsm")],
@@ -61,13 +90,16 @@ def embed(
     seed: Seed,
     out: Out,
     settings: Annotated[str, typer.Option(help="settings of the PCA baseline as JSON")] = "{}",
+    contamination: Seen = None,
     device: Device = "auto",
 ) -> None:
     """Embed all datasets with one model."""
     from scfm.benchmarks.embed import embed as embed_all
     from scfm.benchmarks.embedders import open_embedder
+    from scfm.benchmarks.seen import read_contamination
 
-    adata = embed_all(open_embedder(model, parse(Pca, settings, "--settings"), device), datasets, run, seed)
+    seen = read_contamination(contamination) if contamination else None
+    adata = embed_all(open_embedder(model, parse(Pca, settings, "--settings"), device), datasets, run, seed, seen)
     with whole(out) as temporary:
         adata.write_h5ad(temporary)
     widths = ", ".join(f"{pooling} {table.shape[1]}" for pooling, table in adata.obsm.items())
@@ -108,17 +140,20 @@ def ontology(
     out_types: Annotated[Path, typer.Option(help="CSV of predictions by true type")],
     out_nodes: Annotated[Path, typer.Option(help="CSV of mean node probabilities by true type")],
     settings: Slice = "{}",
+    contamination: Seen = None,
     device: Device = "auto",
 ) -> None:
     """Zero-shot annotation with the ontology."""
     import scfm
     from scfm.benchmarks.ontology import annotate
     from scfm.benchmarks.results import write_tidy
+    from scfm.benchmarks.seen import read_contamination
     from scfm.ontology import Ontology
 
     task = parse(OntologyTask, settings, "--settings")
     whose = {"study": study, "run": run, "seed": seed}
-    results = annotate(scfm.load(model, device), datasets, Ontology.read(cell_ontology), task, **whose)
+    seen = read_contamination(contamination) if contamination else None
+    results = annotate(scfm.load(model, device), datasets, Ontology.read(cell_ontology), task, seen, **whose)
     for path, table in zip((out, out_types, out_nodes), results, strict=True):
         write_tidy(path, table)
     print(_mean_line("ontology", results[0], "accuracy"))

@@ -8,16 +8,23 @@ import numpy as np
 
 from scfm.benchmarks.embedders import Embedder
 from scfm.benchmarks.read import read_prepared
+from scfm.benchmarks.seen import mark_seen
 from scfm.errors import ScfmError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
 
 OBS = ["dataset", "cell_type", "cell_type_ontology_term_id", "batch", "donor", "split", "contaminated"]
 
 
-def embed(embedder: Embedder, paths: Sequence[Path], run: str, seed: int) -> "AnnData":
+def embed(
+    embedder: Embedder, paths: Sequence[Path], run: str, seed: int, seen: "pd.DataFrame | None" = None
+) -> "AnnData":
     """Vectors of every cell of every prepared dataset, in the order given.
+
+    Args:
+        seen: what `scfm.benchmarks.contamination.contamination` returns, to mark datasets that the run has seen.
 
     Returns:
         AnnData without X: obs `OBS` (strings, contaminated bool), cell names `<dataset>/<cell>`; obsm one float32
@@ -25,7 +32,8 @@ def embed(embedder: Embedder, paths: Sequence[Path], run: str, seed: int) -> "An
         datasets (name -> uns["scfm"] of the prepared dataset).
 
     Raises:
-        ScfmError: what `read_prepared` raises; two files of one dataset; another number of vectors than of cells.
+        ScfmError: what `read_prepared` and `mark_seen` raise; two files of one dataset; another number of vectors
+            than of cells.
     """
     import anndata
     import pandas as pd
@@ -36,6 +44,8 @@ def embed(embedder: Embedder, paths: Sequence[Path], run: str, seed: int) -> "An
         name = str(adata.uns["scfm"]["name"])
         if name in facts:
             raise ScfmError(f"{path}: dataset '{name}' is given twice; give each dataset once")
+        if seen is not None:
+            mark_seen(adata, seen, run)
         vectors = embedder.embed(adata, values=str(adata.uns["scfm"]["values"]))
         wrong = {pooling: table.shape for pooling, table in vectors.items() if len(table) != adata.n_obs}
         if wrong:

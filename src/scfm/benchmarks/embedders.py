@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from scfm.benchmarks.settings import Pca
-from scfm.datasets import read_h5ad
+from scfm.deposit import read_h5ad
 from scfm.errors import ScfmError
 from scfm.files import must_exist
 

@@ -18,6 +18,7 @@ from scfm.benchmarks.metrics.hierarchy import (
 )
 from scfm.benchmarks.read import asked, read_prepared
 from scfm.benchmarks.results import Measurement, tidy
+from scfm.benchmarks.seen import mark_seen
 from scfm.benchmarks.settings import OntologyTask
 from scfm.errors import ScfmError
 from scfm.ontology import UNKNOWN, LabelTree, Ontology
@@ -67,7 +68,12 @@ class Answers:
 
 
 def annotate(
-    model: Annotator, paths: Sequence[Path], ontology: Ontology, settings: OntologyTask, **whose: object
+    model: Annotator,
+    paths: Sequence[Path],
+    ontology: Ontology,
+    settings: OntologyTask,
+    seen: "pd.DataFrame | None" = None,
+    **whose: object,
 ) -> "tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]":
     """Annotate every prepared dataset that is asked for the task.
 
@@ -77,6 +83,7 @@ def annotate(
 
     Args:
         ontology: the release that the datasets' ids belong to.
+        seen: what `scfm.benchmarks.contamination.contamination` returns, to mark datasets that the run has seen.
         whose: study, run and seed for the tables.
 
     Returns:
@@ -97,6 +104,8 @@ def annotate(
         facts = adata.uns["scfm"]
         if not asked(facts, "ontology"):
             continue
+        if seen is not None:
+            mark_seen(adata, seen, str(whose["run"]))
         labelled = adata[(adata.obs["cell_type_ontology_term_id"].astype(str) != UNKNOWN).to_numpy()]
         truth = labelled.obs["cell_type_ontology_term_id"].astype(str).to_numpy()
         _check_truth(truth, ontology, str(facts["name"]))

@@ -7,7 +7,8 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from scfm.benchmarks.settings import Contamination, Preparation
-from scfm.datasets import UNKNOWN, read_deposit
+from scfm.datasets import UNKNOWN
+from scfm.deposit import read_deposit
 from scfm.errors import ScfmError
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scfm.datasets import UNKNOWN, read_h5ad
+from scfm.datasets import UNKNOWN
+from scfm.deposit import read_h5ad
 from scfm.errors import ScfmError
 
 if TYPE_CHECKING:

@@ -37,6 +37,16 @@ class Preparation(Evaluation):
     """Its row of config/datasets.tsv."""
 
 
+class Exposure(Settings):
+    """What tells which benchmark datasets the runs have seen."""
+
+    datasets: tuple[Dataset, ...]
+    """Rows of config/datasets.tsv of the benchmark datasets."""
+    shares: dict[str, Annotated[float, Field(gt=0, le=1)]]
+    """Run to its `corpus_fraction`; the PCA baseline, which trains on none, counts as if on all of the corpus, so that
+    its means run over the same datasets."""
+
+
 class Pca(Settings):
     """The baseline: principal components of log-normalised highly variable genes, fit on each dataset."""
 

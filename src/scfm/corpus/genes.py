@@ -3,73 +3,92 @@
 import numpy as np
 import pandas as pd
 
+from scfm.corpus.names import refuse_disagreements
 from scfm.corpus.parts import Scanned
 from scfm.corpus.report import Report
 from scfm.corpus.scan import FIXED_POINT, SUMS
-from scfm.corpus.settings import QC
+from scfm.corpus.settings import QC, Genes, SelectSettings
 from scfm.errors import ScfmError
-from scfm.genes import approve
 
 
 def choose_genes(
-    scanned: Scanned, cells: pd.DataFrame, hgnc: pd.DataFrame, qc: QC, report: Report
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    scanned: Scanned,
+    cells: pd.DataFrame,
+    names: pd.DataFrame,
+    hgnc: pd.DataFrame,
+    settings: SelectSettings,
+    report: Report,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Protein-coding genes of HGNC that the store has and that pass the thresholds.
 
     Args:
         cells: cells that passed quality control; their datasets are the corpus's.
+        names: what `scfm.corpus.names.name_features` returns for the scanned features.
         hgnc: what `scfm.genes.read_hgnc` returns.
 
     Returns:
         genes (gene, ensembl, n_measured, n_cells, n_counts, frequency, mean, dispersion; ordered by symbol),
         features (soma_joinid, feature_id, feature_name, gene = row of genes),
-        measured (bool [datasets, genes], index dataset_id).
+        measured (bool [datasets, genes], index dataset_id),
+        gene_names (feature_name, feature_id, organism, gene, how, disagrees, outcome: used, collision, threshold, or
+        none for a feature that is no protein-coding gene; one row a feature of the store).
 
     Raises:
-        ScfmError: the store has no known gene, or none passes.
+        ScfmError: no gene passes, a dataset measures none of them, or features collide or disagree and the settings
+            refuse that.
     """
     per_dataset = cells["dataset_id"].value_counts().sort_index()
     measured = scanned.measured.loc[per_dataset.index].to_numpy()
     sums = scanned.genes[scanned.genes["dataset_id"].isin(per_dataset.index)]
     counts = sums.groupby("feature")["counts"].sum().reindex(range(len(scanned.features)), fill_value=0)
-    features = _name(scanned.features.assign(counts=counts.to_numpy()), hgnc, report)
-    features = features[_resolve_collisions(features, measured, report)]
+    every = scanned.features[["soma_joinid", "feature_id", "feature_name", "organism"]].join(names)
+    features = _named(every.assign(counts=counts.to_numpy()), settings.genes, report)
+    kept = _resolve_collisions(features, measured, settings.genes.collisions, report)
+    features, collided = features[kept], features[~kept]
     genes, gene_measured = _statistics(features, measured, sums, per_dataset)
     genes["ensembl"] = genes["gene"].map(hgnc.set_index("gene")["ensembl"])
-    kept = _threshold(genes, qc, report)
+    kept = _threshold(genes, settings.qc, report)
     genes = genes[kept].reset_index(drop=True)
     features = features[features["gene"].isin(genes["gene"])]
     features = features.assign(gene=pd.Index(genes["gene"]).get_indexer(features["gene"]))
     table = pd.DataFrame(gene_measured[:, kept], index=per_dataset.index)
+    _check_measured(table)
+    outcome = pd.Series("none", index=every.index).mask(every["gene"].notna(), "threshold")
+    outcome[collided.index], outcome[features.index] = "collision", "used"
+    gene_names = every.assign(outcome=outcome).drop(columns=["soma_joinid", "exact"])
     first = ["gene", "ensembl"]
-    return genes[first + [c for c in genes if c not in first]], features.drop(columns=["counts", "exact"]), table
+    columns = ["soma_joinid", "feature_id", "feature_name", "gene"]
+    return genes[first + [c for c in genes if c not in first]], features[columns], table, gene_names
 
 
-def _name(features: pd.DataFrame, hgnc: pd.DataFrame, report: Report) -> pd.DataFrame:
-    """Approved symbols by name, then by id; features that are no protein-coding gene go."""
-    by_name = approve(features["feature_name"], hgnc)
-    named = by_name.where(by_name.notna(), approve(features["feature_id"], hgnc))
-    features = features.assign(
-        gene=named.to_numpy(), exact=(features["feature_name"] == named).fillna(False).to_numpy(bool)
-    )
+def _check_measured(measured: pd.DataFrame) -> None:
+    blind = measured.index[~measured.any(axis=1)]
+    if len(blind):
+        raise ScfmError(
+            f"corpus: dataset '{blind[0]}' measures none of the {measured.shape[1]:,} genes of the vocabulary; name it "
+            "in corpus.exclude_datasets, or correct the names of its genes"
+        )
+
+
+def _named(features: pd.DataFrame, settings: Genes, report: Report) -> pd.DataFrame:
+    """The features that are protein-coding genes."""
     known = features["gene"].notna().to_numpy()
     report.genes("not a protein-coding gene of HGNC", len(features), int((~known).sum()))
-    if not known.any():
-        examples = ", ".join(features["feature_name"].head(3))
-        raise ScfmError(
-            f"corpus features: none of {len(features):,} ({examples}, ...) is a protein-coding gene of HGNC; "
-            "expected human gene symbols or Ensembl ids"
-        )
     renamed = known & ~features["exact"].to_numpy()
     report.genes("renamed to the approved symbol", int(known.sum()), 0, noted=int(renamed.sum()))
+    if settings.disagreements == "refuse":
+        refuse_disagreements(features[known])
     return features[known]
 
 
-def _resolve_collisions(features: pd.DataFrame, measured: np.ndarray, report: Report) -> np.ndarray:
-    """Bool [features]: several features of one gene stay together if no dataset measured two of them.
+def _resolve_collisions(features: pd.DataFrame, measured: np.ndarray, collisions: str, report: Report) -> np.ndarray:
+    """Bool [features]: several features of one gene stay together, and are added up, if no dataset measured two.
 
-    Otherwise the approved symbol itself wins, then the feature with most counts.
+    Otherwise, by the setting: all stay (sum), or the approved symbol itself wins, then the feature with most counts
+    (best), or the first such gene is an error (refuse).
     """
+    if collisions == "sum":
+        return np.ones(len(features), dtype=bool)
     order = features.sort_values(["gene", "exact", "counts", "soma_joinid"], ascending=[True, False, False, True])
     kept = pd.Series(True, index=features.index)
     twins = order[order["gene"].duplicated(keep=False)]
@@ -78,6 +97,11 @@ def _resolve_collisions(features: pd.DataFrame, measured: np.ndarray, report: Re
         for feature, joinid in group["soma_joinid"].items():
             own = measured[:, joinid]
             if (taken & own).any():
+                if collisions == "refuse":
+                    raise ScfmError(
+                        f"corpus features: one dataset measured several features of {group['gene'].iloc[0]} "
+                        f"({', '.join(group['feature_name'])}); set corpus.genes.collisions to sum or best"
+                    )
                 kept[feature] = False
             else:
                 taken |= own
@@ -88,7 +112,11 @@ def _resolve_collisions(features: pd.DataFrame, measured: np.ndarray, report: Re
 def _statistics(
     features: pd.DataFrame, measured: np.ndarray, sums: pd.DataFrame, per_dataset: pd.Series
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Statistics of each gene over the cells whose datasets measured it, and who measured it."""
+    """Statistics of each gene over the cells whose datasets measured it, and who measured it.
+
+    Where one dataset measured several features that are added up, cells that express two of them count twice in
+    n_cells (at most all cells) and in the mean and dispersion of log-normalised values.
+    """
     names, codes = np.unique(features["gene"].to_numpy(str), return_inverse=True)
     gene_measured = np.zeros((len(measured), len(names)), dtype=bool)
     np.logical_or.at(gene_measured, (slice(None), codes), measured[:, features["soma_joinid"]])
@@ -96,6 +124,7 @@ def _statistics(
     own = sums[sums["feature"].isin(code.index)]
     total = own.groupby(code[own["feature"]].to_numpy())[list(SUMS)].sum().reindex(range(len(names)), fill_value=0)
     n = per_dataset.to_numpy() @ gene_measured
+    total["cells"] = np.minimum(total["cells"], n)
     mean = total["log_sum"] / FIXED_POINT / np.maximum(n, 1)
     variance = np.maximum(total["log_squares"] / FIXED_POINT / np.maximum(n, 1) - mean**2, 0)
     return pd.DataFrame(

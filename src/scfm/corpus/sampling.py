@@ -5,8 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from scfm.corpus.settings import Cap, Fraction, Sampling, Total
+from scfm.corpus.steps import Cap, Fraction, Sampling, Stratify, Total
 from scfm.errors import ScfmError
+
+COLUMNS = ["step", "kind", "field", "value", "before", "after"]
+BETWEEN = " | "
+"""Stands between the columns, and between the values, of a combination."""
 
 
 def sample(cells: pd.DataFrame, steps: Sequence[Sampling]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -16,41 +20,59 @@ def sample(cells: pd.DataFrame, steps: Sequence[Sampling]) -> tuple[pd.DataFrame
         cells: ordered by soma_joinid.
 
     Returns:
-        The cells that stay, in the same order, and a table step, kind, field, value, before, after, with one row a
-        value of the step's field ("" for a fraction).
+        The cells that stay, in the same order, and a table `COLUMNS` with one row a group of the step's fields: its
+        cells before and after (a fraction has one group, ""; columns and values of a combination are joined by " | ").
 
     Raises:
-        ScfmError: a step leaves no cell.
+        ScfmError: a step leaves no cell, or has too little room for what it must keep of each group.
     """
-    tables = [pd.DataFrame(columns=["step", "kind", "field", "value", "before", "after"])]
+    tables = []
     for number, step in enumerate(steps, start=1):
-        field = getattr(step, "field", "")
-        groups = cells[field].to_numpy() if field else np.full(len(cells), "")
-        kept = _KEEP[step.kind](groups, step)
-        counts = pd.DataFrame({"value": groups, "after": kept}).groupby("value")["after"].agg(["size", "sum"])
-        table = counts.reset_index().set_axis(["value", "before", "after"], axis=1)
-        tables.append(table.assign(step=number, kind=step.kind, field=field)[tables[0].columns])
+        fields = list(getattr(step, "field", ()))
+        group, values = _groups(cells, fields)
+        sizes = np.bincount(group, minlength=len(values))
+        try:
+            kept = _KEEP[step.kind](group, sizes, step)
+        except ScfmError as error:
+            raise ScfmError(f"corpus.sampling: step {number} ({step.kind}) {error}") from None
+        after = np.bincount(group[kept], minlength=len(values))
+        table = pd.DataFrame({"value": values, "before": sizes, "after": after})
+        tables.append(table.assign(step=number, kind=step.kind, field=BETWEEN.join(fields))[COLUMNS])
         if not kept.any():
             raise ScfmError(f"corpus.sampling: step {number} ({step.kind}) leaves no cell; ask for more")
         cells = cells[kept]
-    return cells.reset_index(drop=True), pd.concat([t for t in tables if len(t)] or tables, ignore_index=True)
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
+    return cells.reset_index(drop=True), table
 
 
-def _fraction(groups: np.ndarray, step: Fraction) -> np.ndarray:
+def _groups(cells: pd.DataFrame, fields: list[str]) -> tuple[np.ndarray, list[str]]:
+    """Group of each cell, int64 [cells], and the groups' values, sorted; one group "" where no field makes any."""
+    if not fields:
+        return np.zeros(len(cells), dtype=np.int64), [""]
+    grouped = cells.groupby(fields, sort=True, observed=True, dropna=False)
+    values = [BETWEEN.join(map(str, value)) for value in grouped.size().index.to_frame().itertuples(index=False)]
+    return grouped.ngroup().to_numpy(np.int64), values
+
+
+def _fraction(group: np.ndarray, sizes: np.ndarray, step: Fraction) -> np.ndarray:
     """The cells of lowest rank in one random order: shares are nested."""
-    return _rank(groups, step.seed, within=False) < round(step.fraction * len(groups))
+    return _rank(group, sizes, step.seed) < round(step.fraction * len(group))
 
 
-def _cap(groups: np.ndarray, step: Cap) -> np.ndarray:
-    return _rank(groups, step.seed, within=True) < step.cells
+def _cap(group: np.ndarray, sizes: np.ndarray, step: Cap) -> np.ndarray:
+    return _rank(group, sizes, step.seed) < step.cells
 
 
-def _total(groups: np.ndarray, step: Total) -> np.ndarray:
-    _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    return _rank(groups, step.seed, within=True) < equal_quotas(sizes, step.cells)[codes]
+def _total(group: np.ndarray, sizes: np.ndarray, step: Total) -> np.ndarray:
+    return _rank(group, sizes, step.seed) < equal_quotas(sizes, step.cells)[group]
 
 
-_KEEP = {"fraction": _fraction, "cap": _cap, "total": _total}
+def _stratify(group: np.ndarray, sizes: np.ndarray, step: Stratify) -> np.ndarray:
+    total = step.cells if step.cells is not None else round(step.fraction * len(group))
+    return _rank(group, sizes, step.seed) < stratified_quotas(sizes, total, step.least)[group]
+
+
+_KEEP = {"fraction": _fraction, "cap": _cap, "total": _total, "stratify": _stratify}
 
 
 def equal_quotas(sizes: np.ndarray, total: int) -> np.ndarray:
@@ -75,7 +97,36 @@ def equal_quotas(sizes: np.ndarray, total: int) -> np.ndarray:
     return quotas
 
 
-def _rank(groups: np.ndarray, seed: int, within: bool) -> np.ndarray:
-    """Random rank of each cell, over all cells or within its group, int64 from 0."""
-    draw = np.random.default_rng(seed).permutation(len(groups))
-    return pd.Series(draw).groupby(groups).rank(method="first").to_numpy(np.int64) - 1 if within else draw
+def stratified_quotas(sizes: np.ndarray, total: int, least: int) -> np.ndarray:
+    """How many each group gives so that the sum is `total` exactly (or all there is) and no group is lost.
+
+    Each group gives f = min(least, size) first. Of what the total leaves, its share is proportional to its other
+    cells, size - f, rounded down; the cells that rounding left go one each to the largest remainders, ties in the
+    order of the groups. No share exceeds what the group has.
+
+    Args:
+        sizes: int [groups].
+
+    Raises:
+        ScfmError: `total` is less than the sum of f.
+    """
+    sizes = np.asarray(sizes, dtype=np.int64)
+    floor = np.minimum(sizes, least)
+    rest, others = min(int(total), int(sizes.sum())) - int(floor.sum()), sizes - floor
+    if rest < 0:
+        raise ScfmError(
+            f"keeps {total:,} cells, fewer than the {int(floor.sum()):,} that {least} of each of {len(sizes):,} "
+            "groups take; ask for more, or for fewer of each"
+        )
+    share, remainder = np.divmod(rest * others, max(int(others.sum()), 1))
+    favoured = np.argsort(-remainder, kind="stable")[: rest - int(share.sum())]
+    share[favoured] += 1
+    return floor + share
+
+
+def _rank(group: np.ndarray, sizes: np.ndarray, seed: int) -> np.ndarray:
+    """Random rank of each cell within its group, int64 from 0."""
+    draw = np.random.default_rng(seed).permutation(len(group))
+    rank = np.empty(len(group), dtype=np.int64)
+    rank[np.lexsort((draw, group))] = np.arange(len(group)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return rank

@@ -1,5 +1,6 @@
 """First read of the store: quality metrics of cells, and sums of genes, over one contiguous range."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,15 @@ from scipy.sparse import csr_matrix
 
 from scfm.corpus.settings import CellQC, ScanSettings
 from scfm.corpus.source import Store, open_source
+from scfm.datasets import Dataset
 from scfm.errors import ScfmError
 from scfm.files import whole, write_json
 
 FIXED_POINT = 2**16
 """Log-normalised values are summed as integers of this many steps per unit: sums are exact, so that the result does
 not depend on how the store was cut into ranges and blocks."""
+MITOCHONDRIAL = ("MT-", "mt-")
+"""How names of mitochondrial genes begin, in human and in mouse."""
 SUMS = ("cells", "counts", "log_sum", "log_squares")
 
 
@@ -28,7 +32,14 @@ def part_range(cells: int, part: int, parts: int) -> tuple[int, int]:
     return cells * part // parts, cells * (part + 1) // parts
 
 
-def scan(settings: ScanSettings, part: int, parts: int, out: Path, soma_path: Path | None = None) -> dict:
+def scan(
+    settings: ScanSettings,
+    part: int,
+    parts: int,
+    out: Path,
+    soma_path: Path | None = None,
+    deposits: Sequence[tuple[Path, Dataset]] = (),
+) -> dict:
     """Read one range of the store and write what the selection needs.
 
     Writes under `out`: cells.parquet (one row a cell that passes the value filter: obs columns, n_counts, n_genes,
@@ -39,7 +50,7 @@ def scan(settings: ScanSettings, part: int, parts: int, out: Path, soma_path: Pa
     Returns:
         The content of part.json.
     """
-    with open_source(settings.source, soma_path) as store, whole(out) as folder:
+    with open_source(settings.source, soma_path, deposits, settings.retry) as store, whole(out) as folder:
         start, stop = part_range(store.cells, part, parts)
         folder.mkdir()
         tables, sums = [], _Sums(store)
@@ -71,7 +82,7 @@ def cell_metrics(counts: csr_matrix, dataset_id: pd.Series, store: Store) -> pd.
     strange = set(dataset_id) - set(store.measured.index)
     if strange:
         raise ScfmError(f"{store.uri}: dataset '{min(strange)}' of obs is missing in census_info/datasets; repair it")
-    mitochondrial = store.features["feature_name"].str.startswith("MT-").to_numpy()
+    mitochondrial = store.features["feature_name"].str.startswith(MITOCHONDRIAL).to_numpy()
     seen = store.measured.loc[:, mitochondrial].any(axis=1)
     total = np.asarray(counts.sum(axis=1)).ravel()
     share = np.asarray(counts[:, mitochondrial].sum(axis=1)).ravel() / np.maximum(total, 1)
@@ -91,12 +102,17 @@ def passes(cells: pd.DataFrame, qc: CellQC) -> np.ndarray:
 
 
 def failures(cells: pd.DataFrame, qc: CellQC) -> dict[str, np.ndarray]:
-    """Reason to bool [cells], in the order in which reasons are counted."""
-    return {
+    """Reason to bool [cells], in the order in which reasons are counted; limits that are not set are no reasons."""
+    failed = {
         "min_counts": (cells["n_counts"] < qc.min_counts).to_numpy(),
         "min_genes": (cells["n_genes"] < qc.min_genes).to_numpy(),
         "max_mito_fraction": (cells["mito_fraction"] > qc.max_mito_fraction).to_numpy(),
     }
+    if qc.max_counts is not None:
+        failed["max_counts"] = (cells["n_counts"] > qc.max_counts).to_numpy()
+    if qc.max_genes is not None:
+        failed["max_genes"] = (cells["n_genes"] > qc.max_genes).to_numpy()
+    return failed
 
 
 class _Sums:

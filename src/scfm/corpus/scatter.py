@@ -1,6 +1,7 @@
 """Second read of the store: bring the chosen counts of one range into shard order."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,19 @@ from scfm.corpus.csr import write_csr
 from scfm.corpus.scan import part_range
 from scfm.corpus.settings import ScatterSettings
 from scfm.corpus.source import open_source
+from scfm.datasets import Dataset
 from scfm.errors import ScfmError
 from scfm.files import must_exist, whole, write_json
 
 
 def scatter(
-    settings: ScatterSettings, selection: Path, part: int, parts: int, out: Path, soma_path: Path | None = None
+    settings: ScatterSettings,
+    selection: Path,
+    part: int,
+    parts: int,
+    out: Path,
+    soma_path: Path | None = None,
+    deposits: Sequence[tuple[Path, Dataset]] = (),
 ) -> dict:
     """Write the chosen cells of one range, chosen genes only, ordered by their row in the shards.
 
@@ -32,7 +40,7 @@ def scatter(
     manifest = json.loads(must_exist(selection / "manifest.json", "selection").read_text())
     cells = pd.read_parquet(selection / "cells.parquet", columns=["soma_joinid", "row"])
     project = _projection(selection)
-    with open_source(settings.source, soma_path) as store, whole(out) as folder:
+    with open_source(settings.source, soma_path, deposits, settings.retry) as store, whole(out) as folder:
         if settings.source.model_dump(mode="json") != manifest["source"] or len(store.features) != project.shape[0]:
             raise ScfmError(f"{selection}: selected from another store than the one given; select again")
         start, stop = part_range(store.cells, part, parts)

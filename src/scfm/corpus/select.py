@@ -1,56 +1,83 @@
 """Choose the corpus: cells, genes, sample, split and order, from what the scan wrote."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
+from scfm.corpus.check import check_split, read_sides
 from scfm.corpus.csr import MAX_GENES
 from scfm.corpus.genes import choose_genes
+from scfm.corpus.joinids import joinids_sha256, only, read_joinids
+from scfm.corpus.names import count_names, name_features
 from scfm.corpus.parts import Scanned, read_parts
 from scfm.corpus.report import Report
 from scfm.corpus.sampling import sample
 from scfm.corpus.scan import failures
 from scfm.corpus.settings import Layout, SelectSettings
-from scfm.corpus.split import split_cells
+from scfm.corpus.split import TRAIN, VALIDATION, split_cells
 from scfm.errors import ScfmError
 from scfm.files import whole, write_json
-from scfm.genes import read_hgnc
+from scfm.genes import read_hgnc, read_other_loci
+from scfm.orthologs import read_orthologs
 from scfm.settings import as_json
 
 
-def select(settings: SelectSettings, parts: Sequence[Path], hgnc_path: Path, out: Path) -> dict:
+def select(
+    settings: SelectSettings,
+    parts: Sequence[Path],
+    hgnc_path: Path,
+    out: Path,
+    orthologs: Mapping[str, Path] = MappingProxyType({}),
+) -> dict:
     """Write the selection directory: cells.parquet (with split and row, its place in the shards), genes.parquet,
-    features.parquet, measured.npz, qc.csv, qc_quantiles.csv, sampling.csv, split.csv, manifest.json.
+    features.parquet, measured.npz, the tables of `Report`, sampling.csv, split.csv, gene_names.csv and
+    gene_name_counts.csv (what each feature of the store was mapped to, and how), manifest.json.
+
+    Args:
+        orthologs: species of the store other than human to files that `scfm.orthologs.read_orthologs` reads.
 
     Returns:
         The manifest.
 
     Raises:
-        ScfmError: no cell or gene is left, an excluded dataset is not there, or a side of the split is empty.
+        ScfmError: no cell or gene is left, an excluded dataset is not there, a side of the split is empty, or what
+            was written does not keep the sides apart.
     """
     hgnc, scanned, report = read_hgnc(hgnc_path), read_parts(parts), Report()
     cells = _quality(_without(scanned, settings.exclude_datasets, report), settings, report)
-    genes, features, measured = choose_genes(scanned, cells, hgnc, settings.qc, report)
+    tables = {species: read_orthologs(path, species) for species, path in orthologs.items()}
+    named = name_features(scanned.features, hgnc, read_other_loci(hgnc_path), tables)
+    genes, features, measured, names = choose_genes(scanned, cells, named, hgnc, settings, report)
     if len(genes) > MAX_GENES:
         raise ScfmError(f"corpus: {len(genes):,} genes do not fit 16-bit gene ids; raise corpus.qc.min_cells")
+    if settings.joinids:
+        cells = only(cells, read_joinids(Path(settings.joinids)))
     cells, sampling = sample(cells, settings.sampling)
+    report.compose("after sampling", cells)
     cells["split"], split = split_cells(cells, settings.split)
+    for side in (TRAIN, VALIDATION):
+        report.compose(side, cells[cells["split"] == side])
     cells["row"] = shard_order(cells, settings.layout)
     measured = measured.loc[sorted(set(cells["dataset_id"]))]
     manifest = _manifest(settings, scanned, cells, genes)
+    manifest["features_by_name"] = {str(how): int(n) for how, n in names["how"].value_counts().sort_index().items()}
     with whole(out) as folder:
         folder.mkdir()
         cells.to_parquet(folder / "cells.parquet", index=False)
         genes.to_parquet(folder / "genes.parquet", index=False)
         features.to_parquet(folder / "features.parquet", index=False)
         np.savez(folder / "measured.npz", datasets=measured.index.to_numpy(str), measured=measured.to_numpy())
+        names.to_csv(folder / "gene_names.csv", index=False)
+        count_names(names).to_csv(folder / "gene_name_counts.csv", index=False)
         report.write(folder)
         sampling.to_csv(folder / "sampling.csv", index=False)
         split.to_csv(folder / "split.csv", index=False)
         write_json(folder / "manifest.json", manifest)
+        check_split(read_sides(folder), settings.split.by, str(out))
     return manifest
 
 
@@ -69,21 +96,24 @@ def _without(scanned: Scanned, exclude: Sequence[str], report: Report) -> pd.Dat
     excluded = cells["dataset_id"].isin(exclude).to_numpy()
     report.cells("exclude_datasets", cells["dataset_id"], excluded)
     report.describe("before", cells)
+    report.compose("store", cells)
     return cells[~excluded]
 
 
 def _quality(cells: pd.DataFrame, settings: SelectSettings, report: Report) -> pd.DataFrame:
-    for reason in failures(cells, settings.qc):
-        failed = failures(cells, settings.qc)[reason]
-        report.cells(reason, cells["dataset_id"], failed)
-        cells = cells[~failed]
-    if cells.empty:
+    passed = np.ones(len(cells), dtype=bool)
+    for reason, failed in failures(cells, settings.qc).items():
+        report.cells(reason, cells["dataset_id"][passed], failed[passed])
+        passed &= ~failed
+    if not passed.any():
         raise ScfmError(
-            "corpus.qc: no cell passes exclude_datasets, min_counts, min_genes and max_mito_fraction; "
-            "lower the thresholds or check that the source holds raw counts"
+            f"corpus.qc: no cell passes exclude_datasets, {', '.join(failures(cells, settings.qc))}; "
+            "relax the thresholds or check that the source holds raw counts"
         )
+    cells = cells[passed]
     report.note("no MT- gene measured", cells["dataset_id"], cells["mito_fraction"].isna().to_numpy())
     report.describe("after", cells)
+    report.compose("after QC", cells)
     return cells.reset_index(drop=True)
 
 
@@ -103,13 +133,12 @@ def shard_order(cells: pd.DataFrame, layout: Layout) -> np.ndarray:
 
 
 def _manifest(settings: SelectSettings, scanned: Scanned, cells: pd.DataFrame, genes: pd.DataFrame) -> dict:
-    chosen = np.sort(cells["soma_joinid"].to_numpy(np.int64))
     text = as_json(settings)
     return {
         "source": scanned.source,
         "settings": settings.model_dump(mode="json"),
         "settings_sha256": hashlib.sha256(text.encode()).hexdigest(),
-        "joinids_sha256": hashlib.sha256(chosen.astype("<i8").tobytes()).hexdigest(),
+        "joinids_sha256": joinids_sha256(cells["soma_joinid"].to_numpy()),
         "layout": settings.layout.kind,
         "buckets": min(settings.buckets, len(cells)),
         "cells": len(cells),

@@ -7,19 +7,14 @@ than what depends on it.
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from scfm.corpus.steps import CellField, Count, Sampling
 from scfm.datasets import Dataset
 from scfm.settings import Settings
 
 LONG_TERM_RELEASES = ("2023-05-15", "2023-07-25", "2023-12-15", "2024-07-01", "2025-01-30", "2025-11-08")
 """Census releases that the provider keeps for at least five years; others disappear after a month."""
-
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(gt=0, le=1)]
-CellField = Literal[
-    "dataset_id", "donor_id", "tissue", "tissue_general", "batch", "assay", "cell_type_ontology_term_id"
-]
 
 
 class Synthetic(Settings):
@@ -57,11 +52,13 @@ class Synthetic(Settings):
 
 
 class Files(Settings):
-    """A local SOMA built from h5ad deposits."""
+    """Deposits read in place: h5ad files, 10x HDF5 files and 10x folders."""
 
     kind: Literal["files"]
     datasets: Annotated[tuple[str, ...], Field(min_length=1)]
     """Names of rows of the sheet of datasets."""
+    value_filter: str = ""
+    """Filter on the cells in their common form, written as a SOMA filter: tissue == 'blood' and assay in ['10x']."""
 
 
 class Census(Settings):
@@ -101,6 +98,28 @@ class Soma(Settings):
 Source = Annotated[Synthetic | Files | Census | Soma, Field(discriminator="kind")]
 
 
+class Retry(Settings):
+    """What to do about a store that does not answer."""
+
+    attempts: Count = 5
+    """Attempts of each read, after which the job ends with a sentence."""
+    seconds: Annotated[float, Field(ge=0)] = 2.0
+    """Seconds before the second attempt; doubled each time, up to a minute."""
+
+
+class Genes(Settings):
+    """From the names of the store to approved symbols of human genes; see gene_names.csv."""
+
+    collisions: Literal["best", "sum", "refuse"] = "best"
+    """Several features of one gene that one dataset measured: `best` keeps the feature under the approved symbol, or
+    else that with most counts; `sum` adds them up; `refuse` ends with a sentence."""
+    disagreements: Literal["name", "refuse"] = "name"
+    """Features whose name and Ensembl id belong to different genes: `name` follows the name and counts them; `refuse`
+    ends with a sentence."""
+    orthologs: dict[str, str] = {"mus_musculus": "mouse_orthologs"}
+    """Species of the source, as the Census writes it, to the resource with its orthologs."""
+
+
 class CellQC(Settings):
     """Quality thresholds of cells; every cell dropped is counted in qc.csv."""
 
@@ -110,6 +129,18 @@ class CellQC(Settings):
     """Least number of expressed genes of a cell."""
     max_mito_fraction: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Largest share of a cell's counts on MT- genes; cells of datasets that measure none of them pass."""
+    max_counts: Count | None = None
+    """Largest total count of a cell; null sets no limit."""
+    max_genes: Count | None = None
+    """Largest number of expressed genes of a cell; null sets no limit."""
+
+    @model_validator(mode="after")
+    def _limits_leave_room(self) -> "CellQC":
+        for what in ("counts", "genes"):
+            low, high = getattr(self, f"min_{what}"), getattr(self, f"max_{what}")
+            if high is not None and high < low:
+                raise ValueError(f"max_{what} ({high}) is below min_{what} ({low}), which no cell passes")
+        return self
 
 
 class QC(CellQC):
@@ -121,43 +152,6 @@ class QC(CellQC):
     """Least share of expressing cells among the cells of the datasets that measured the gene."""
     min_dispersion: Annotated[float, Field(ge=0)] = 0.0
     """Least variance / mean of a gene's log-normalised values over the cells that measured it."""
-
-
-class Fraction(Settings):
-    """Keep a random share of the cells; with the same seed smaller shares are nested in larger ones."""
-
-    kind: Literal["fraction"]
-    fraction: Share = 0.1
-    """Share of the cells that are left at this step."""
-    seed: int = 42
-    """Seed of the draw, which runs over cells ordered by soma_joinid."""
-
-
-class Cap(Settings):
-    """Equal downsampling: at most so many cells from each value of a field."""
-
-    kind: Literal["cap"]
-    field: CellField
-    """Column of the cells."""
-    cells: Count
-    """Most cells of one value."""
-    seed: int = 42
-    """Seed of the draw."""
-
-
-class Total(Settings):
-    """Equal downsampling to an exact total: the same quota for each value of a field, limited by what it has."""
-
-    kind: Literal["total"]
-    field: CellField
-    """Column of the cells."""
-    cells: Count
-    """Cells to keep over all values; fewer only if there are fewer."""
-    seed: int = 42
-    """Seed of the draw."""
-
-
-Sampling = Annotated[Fraction | Cap | Total, Field(discriminator="kind")]
 
 
 class Split(Settings):
@@ -178,8 +172,16 @@ class Layout(Settings):
     """permuted: one random order over all cells; grouped: random order of groups, random order within each."""
     by: Literal["donor_id", "tissue", "batch", "dataset_id"] = "donor_id"
     """What makes a group (within its dataset); only read by `grouped`."""
+    round_robin: CellField | None = None
+    """Column whose values take turns in the training order of each epoch; only of `permuted`."""
     seed: int = 42
     """Seed of the order."""
+
+    @model_validator(mode="after")
+    def _turns_are_between_single_cells(self) -> "Layout":
+        if self.round_robin and self.kind != "permuted":
+            raise ValueError(f"round_robin deals single cells and does not go with the layout {self.kind}")
+        return self
 
 
 class Corpus(Settings):
@@ -203,13 +205,28 @@ class Corpus(Settings):
     """Shards written."""
     block: Count = 8192
     """Cells read at once."""
+    joinids: str | None = None
+    """Parquet or CSV file with a column soma_joinid: only these cells, to make a corpus again from its list."""
+    genes: Genes = Genes()
+    """Names of genes."""
+    retry: Retry = Retry()
+    """Attempts at a store that does not answer."""
 
 
 class BuildSettings(Settings):
-    """Slice of `corpus build`."""
+    """Slice of `corpus build`, and what `corpus scan` and `corpus scatter` know of deposits."""
 
     datasets: tuple[Dataset, ...]
     """Rows of the sheet of datasets, one for each file, in the same order."""
+
+
+class SourceSettings(Settings):
+    """Slice of `corpus datasets`."""
+
+    source: Source
+    """Where cells come from."""
+    retry: Retry = Retry()
+    """Attempts at a store that does not answer."""
 
 
 class ScanSettings(Settings):
@@ -221,6 +238,8 @@ class ScanSettings(Settings):
     """Thresholds of cells: over the cells that pass run the sums of genes."""
     block: Count
     """Cells read at once."""
+    retry: Retry = Retry()
+    """Attempts at a store that does not answer."""
 
 
 class SelectSettings(Settings):
@@ -238,6 +257,10 @@ class SelectSettings(Settings):
     """Order of the cells in the shards."""
     buckets: Count
     """Shards written."""
+    joinids: str | None = None
+    """File of the only cells to take."""
+    genes: Genes = Genes()
+    """Names of genes."""
 
 
 class ScatterSettings(Settings):
@@ -247,3 +270,5 @@ class ScatterSettings(Settings):
     """Where cells come from."""
     block: Count
     """Cells read at once."""
+    retry: Retry = Retry()
+    """Attempts at a store that does not answer."""

@@ -1,6 +1,7 @@
 """Writer of the training shards."""
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,12 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from scfm.corpus.csr import MAX_GENES, write_csr
+from scfm.corpus.joinids import joinids_sha256
 from scfm.errors import ScfmError
 from scfm.files import whole, write_json
+
+ARRAYS = ("indptr", "genes", "counts", "overflow")
+"""Files of one shard."""
 
 
 def write_shards(
@@ -29,7 +34,7 @@ def write_shards(
         about: further entries of the manifest.
 
     Returns:
-        The manifest.
+        The manifest; `files` holds size and digest of every other file, for `scfm corpus verify`.
 
     Raises:
         ScfmError: more than 65,536 genes, repeated genes, or no cell at all.
@@ -40,13 +45,14 @@ def write_shards(
         raise ScfmError(f"genes: '{genes['gene'][genes['gene'].duplicated()].iloc[0]}' occurs twice; merge its rows")
     with whole(path) as folder:
         folder.mkdir()
-        shards, tables = [], []
+        shards, tables, files = [], [], {}
         for counts, cells in parts:
             name = f"shard-{len(shards):05d}"
             counts.sort_indices()
             write_csr(folder / name, counts.indptr, counts.indices, counts.data)
             shards.append({"name": name, "cells": counts.shape[0], "nnz": int(counts.nnz)})
             tables.append(_with_totals(counts, cells))
+            files |= file_digests(folder, [f"{name}/{array}.npy" for array in ARRAYS])
         cells = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
         if cells.empty:
             raise ScfmError(f"{path}: there is no cell to write; relax the quality thresholds or the sampling")
@@ -54,8 +60,21 @@ def write_shards(
         genes.to_parquet(folder / "genes.parquet", index=False)
         np.savez(folder / "measured.npz", datasets=np.asarray(datasets, dtype=str), measured=measured.astype(bool))
         manifest = {**(about or {}), "shards": shards, "cells": len(cells), "genes": len(genes)}
+        if "soma_joinid" in cells:
+            manifest["written_sha256"] = joinids_sha256(cells["soma_joinid"].to_numpy())
+        manifest["files"] = files | file_digests(folder, ("cells.parquet", "genes.parquet", "measured.npz"))
         write_json(folder / "manifest.json", manifest)
     return manifest
+
+
+def file_digests(folder: Path, names: Sequence[str]) -> dict[str, dict]:
+    """Name below `folder` to bytes and sha256 of the file."""
+    digests = {}
+    for name in names:
+        with (folder / name).open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        digests[name] = {"bytes": (folder / name).stat().st_size, "sha256": sha256}
+    return digests
 
 
 def _with_totals(counts: csr_matrix, cells: pd.DataFrame) -> pd.DataFrame:

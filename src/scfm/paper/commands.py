@@ -177,12 +177,13 @@ def table14(
     out: Out,
     prepared: Annotated[list[Path] | None, typer.Option(help="A prepared benchmark dataset (h5ad); repeat.")] = None,
     cells: Annotated[Path | None, typer.Option(help="cells.parquet of the corpus.")] = None,
+    contamination: Annotated[Path | None, typer.Option(help="CSV of 'scfm benchmarks contamination'.")] = None,
 ) -> None:
     """Datasets: what is in them and what they are used for."""
     from scfm.datasets import read_datasets
     from scfm.paper.tables.datasets import datasets_table
 
-    table = datasets_table(read_datasets(datasets), prepared or [], cells, published)
+    table = datasets_table(read_datasets(datasets), prepared or [], cells, published, contamination)
     _write(table, out, "paper table 14")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from scfm.benchmarks.seen import SEEN, read_contamination
 from scfm.datasets import Dataset
 from scfm.errors import ScfmError
 from scfm.files import must_exist
@@ -17,7 +18,11 @@ UNKNOWN = "unknown"
 
 
 def datasets_table(
-    sheet: dict[str, Dataset], prepared: Iterable[Path], cells: Path | None, published: Path
+    sheet: dict[str, Dataset],
+    prepared: Iterable[Path],
+    cells: Path | None,
+    published: Path,
+    contamination: Path | None = None,
 ) -> pd.DataFrame:
     """One row for each dataset: pretraining first, then benchmarks, then those that only the paper uses.
 
@@ -26,6 +31,7 @@ def datasets_table(
         prepared: the benchmark datasets as prepared (h5ad with `uns["scfm"]`).
         cells: cells.parquet of the corpus, one row a cell, or None.
         published: CSV with the columns of `PUBLISHED`, a row for each dataset with published counts.
+        contamination: CSV of `scfm benchmarks contamination`; a dataset that any run has seen counts as such here.
 
     Returns:
         Columns dataset, role, split, cells, genes, batches, labels, labels_with_id (counts; NaN where this study
@@ -35,7 +41,8 @@ def datasets_table(
     Raises:
         ScfmError: a file is missing, is not a prepared dataset, or lacks a column.
     """
-    rows = [*([] if cells is None else _pretraining(cells)), *(_prepared(path) for path in prepared)]
+    seen = set() if contamination is None else _seen(contamination)
+    rows = [*([] if cells is None else _pretraining(cells)), *(_prepared(path, seen) for path in prepared)]
     here = {row["dataset"] for row in rows}
     printed = read_table(published, PUBLISHED, "a table of published datasets")
     absent = [name for name, row in sheet.items() if not row.resource and name not in here]
@@ -60,7 +67,13 @@ def _pretraining(path: Path) -> list[dict]:
     return rows
 
 
-def _prepared(path: Path) -> dict:
+def _seen(path: Path) -> set[str]:
+    """Names of the datasets that a run has seen."""
+    table = read_contamination(path)
+    return set(table.loc[table["seen"] == SEEN, "dataset"])
+
+
+def _prepared(path: Path, seen: set[str]) -> dict:
     """The row of one benchmark dataset."""
     import anndata
 
@@ -72,8 +85,9 @@ def _prepared(path: Path) -> dict:
         if "scfm" not in adata.uns:
             raise ScfmError(f"{path}: uns['scfm'] is missing; give datasets as prepared by 'scfm benchmarks'")
         about = adata.uns["scfm"]
-        genes = {"genes": adata.n_vars, "contaminated": str(about["contaminated"])}
-        return {"dataset": str(about["name"]), "role": "zero-shot", **_counts(adata.obs), **genes}
+        name, said = str(about["name"]), str(about["contaminated"])
+        genes = {"genes": adata.n_vars, "contaminated": "true" if said == "false" and name in seen else said}
+        return {"dataset": name, "role": "zero-shot", **_counts(adata.obs), **genes}
     finally:
         adata.file.close()
 
