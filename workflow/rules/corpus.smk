@@ -58,7 +58,7 @@ rule scan:
         LOGS / "corpus" / "scan-{part}.log",
     benchmark:
         RESULTS / "benchmark" / "corpus" / "scan-{part}.tsv"
-    retries: 0 if LOCAL else 2
+    retries: None if LOCAL else 2
     conda:
         "../../envs/data.yaml"
     resources:
@@ -121,7 +121,7 @@ rule scatter_part:
         LOGS / "corpus" / "scatter-{part}.log",
     benchmark:
         RESULTS / "benchmark" / "corpus" / "scatter-{part}.tsv"
-    retries: 0 if LOCAL else 2
+    retries: None if LOCAL else 2
     conda:
         "../../envs/data.yaml"
     resources:

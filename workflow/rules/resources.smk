@@ -13,7 +13,7 @@ rule fetch:
         resource="|".join(STUDY.resources),
         version=r"[0-9a-f]{8}",
         file=r"[^/]+(?<!\.record\.json)",
-    retries: 0 if STUDY.shared.mirror else 2
+    retries: None if STUDY.shared.mirror else 2
     conda:
         "../../envs/data.yaml"
     resources:
