@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import pytest
 import yaml
 from clone import ROOT, clone
 from compare import differences
+from kill import job_processes
 from slurm import PROGRAMS, ask, jobs, slurm
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("slurm")]
@@ -21,15 +23,19 @@ pytestmark = [pytest.mark.long, pytest.mark.xdist_group("slurm")]
 GPU = {"train", "embed", "ontology"}
 SITE = {"SLURM_STATUS_COMMAND": "squeue", "SLURM_ACCOUNT": "lab7"}
 LOCAL = {"run_settings"}
+TRAINING = re.compile(r"python -m scfm pretrain train ")
 # No long waits between jobs; logs of jobs that ended well are kept.
 QUICK = ("--slurm-init-seconds-before-status-checks", "5", "--slurm-keep-successful-logs", "--latency-wait", "5")
-# Rules that are short run together in few jobs; those of the others stay as they are for real.
+# Rules that take little time share jobs, in which they run one after the other.
 GROUPS = {
     "corpus": "synthesize build scan select scatter_part gather_shards prepare",
-    "evaluation": "integration probe learn agreement check table1 table2 table3 table4 table14 table_from_tidy results"
-    " figure2 figure3 claims report",
+    "learning": "learn agreement check table2 table3 figure2",
+    "integrations": "integration",
+    "probes": "probe",
+    "paper": "table1 table4 table14 table_from_tidy results figure3 claims report",
 }
 GROUPED = ("--groups", *(f"{rule}={group}" for group, rules in GROUPS.items() for rule in rules.split()))
+GROUPED += ("--group-components", "integrations=4", "probes=4", "learning=2")
 # Sections of the page whose commands take little time.
 SECTIONS = ("2. Say what is special about your site", "3. Look before you run", "While it runs")
 PARTITIONS = "partitions:\n  cpu: {max_threads: 16}\n  gpu: {max_threads: 16, max_gpu: 4}\n"
@@ -96,8 +102,8 @@ def test_job_that_failed_once_is_retried(ran):
 def test_partitions_file_sends_jobs_with_gpus_elsewhere(ran):
     for job in ran[1]:
         gpu = job["Rule"] in GPU and not job["Comment"].endswith("wildcards_pca_0")
-        asked = job["Partition"], job.get("TresPerJob"), job.get("JOB_GRES")
-        assert asked == (("gpu", "gres:gpu:1", "gpu:a100:1") if gpu else ("cpu", None, None)), job["Comment"]
+        asked = job["Partition"], job.get("TresPerJob"), job["JOB_GRES"]
+        assert asked == (("gpu", "gres:gpu:1", "gpu:a100:1") if gpu else ("cpu", None, "(null)")), job["Comment"]
     assert {job["Rule"] for job in ran[1]} > GPU
 
 
@@ -114,26 +120,32 @@ def test_partition_and_kind_of_gpu_by_environment(ran, cluster, tmp_path):
 
 
 def test_training_that_meets_its_time_limit_goes_on_from_there(ran, cluster, tmp_path):
-    """The limit is moved to now, since the shortest that Slurm knows is a minute; Slurm looks every 30 seconds."""
-    copy = ran[0].copy(tmp_path / "clone")
-    before = len(jobs(cluster))
-    long = "pretrain={training: {epochs: 250, validate_every: 250}}"
-    wanted = "results/tiny/pretrain/mlm/0/model.safetensors"
+    """The limit is moved to now, since the shortest that Slurm knows is a minute; Slurm looks every 30 seconds.
+
+    Meanwhile the training is held, so that it has not ended on any machine; Slurm lets it go on before it ends it.
+    """
+    copy, before = ran[0].copy(tmp_path / "clone"), len(jobs(cluster))
+    wanted, log = "results/tiny/pretrain/mlm/0/model.safetensors", copy.folder / "logs/tiny/pretrain/mlm/0.log"
+    longer = "pretrain={training: {epochs: 100, validate_every: 100}}"
+    shutil.rmtree(copy.folder / "work")
     with (tmp_path / "printed.txt").open("w") as printed:
-        snakemake = copy.start(
-            "--profile", "slurm", wanted, *first_run()[3:], long, *QUICK, **cluster, **SITE, stdout=printed
-        )
-        log = copy.folder / "logs/tiny/pretrain/mlm/0.log"
-        log.unlink()
-        while snakemake.poll() is None and not list((copy.folder / "work/tiny/pretrain/mlm/0").glob("*.ckpt")):
-            time.sleep(0.2)
-        first = jobs(cluster)[before]
-        ask(cluster, "scontrol", "update", f"JobId={first['JobId']}", "EndTime=now")
-        while snakemake.poll() is None and jobs(cluster)[before]["JobState"] == "RUNNING":
-            time.sleep(0.5)
-        stopped = re.search(r"stopped by SIGTERM at step ([\d,]+) of ([\d,]+)", log.read_text())
-        assert snakemake.wait() == 0, (tmp_path / "printed.txt").read_text()
+        given = ("--profile", "slurm", wanted, *first_run()[3:], longer, *QUICK)
+        snakemake = copy.start(*given, **cluster, **SITE, stdout=printed)
+        try:
+            while snakemake.poll() is None and not list((copy.folder / "work").rglob("*.ckpt")):
+                time.sleep(0.1)
+            (training,) = [pid for pid, line in job_processes(copy.folder).items() if TRAINING.match(line)]
+            os.kill(training, signal.SIGSTOP)
+            ask(cluster, "scontrol", "update", f"JobId={jobs(cluster)[before]['JobId']}", "EndTime=now")
+            while jobs(cluster)[before]["JobState"] in ("RUNNING", "COMPLETING"):
+                time.sleep(0.5)
+            said = log.read_text()
+            assert snakemake.wait() == 0, (tmp_path / "printed.txt").read_text()
+        finally:
+            snakemake.kill()
     assert [job["JobState"] for job in jobs(cluster)[before:]] == ["TIMEOUT", "COMPLETED"]
+    stopped = re.search(r"stopped by SIGTERM at step ([\d,]+) of ([\d,]+)", said)
+    assert stopped, said
     assert f"going on from step {stopped[1]} of {stopped[2]}" in log.read_text()
     assert f"pretrain mlm/0: {stopped[2]} updates" in log.read_text()
 

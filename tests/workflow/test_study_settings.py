@@ -129,7 +129,7 @@ def test_what_the_study_says_reaches_the_commands(fresh):
     fresh.edit(STUDY, "wced_hce: { seeds: [0] }", "wced_hce: { seeds: [1, 3] }")
     done = fresh.run("all", "--dry-run", "--printshellcmds", "--config", "study=tiny", "device=cpu")
     assert done.returncode == 0, done.stdout
-    assert "-p first mlm -p second wced_hce -p seed 3 " in done.stdout
+    assert re.search(r'"first": ?"mlm".*"second": ?"wced_hce".*"seed": ?3\b', done.stdout)
     embeds = [line for line in done.stdout.splitlines() if "scfm benchmarks embed" in line]
     assert embeds
     assert all("--device cpu " in line for line in embeds)

@@ -79,7 +79,7 @@ rule scan:
         LOGS / "corpus" / "scan-{part}.log",
     benchmark:
         RESULTS / "benchmark" / "corpus" / "scan-{part}.tsv"
-    retries: 0 if LOCAL else 2
+    retries: None if LOCAL else 2
     conda:
         "../../envs/data.yaml"
     resources:
@@ -149,7 +149,7 @@ rule scatter_part:
         LOGS / "corpus" / "scatter-{part}.log",
     benchmark:
         RESULTS / "benchmark" / "corpus" / "scatter-{part}.tsv"
-    retries: 0 if LOCAL else 2
+    retries: None if LOCAL else 2
     conda:
         "../../envs/data.yaml"
     resources:
@@ -223,7 +223,7 @@ rule corpus_datasets:
         LOGS / "corpus" / "datasets.log",
     benchmark:
         RESULTS / "benchmark" / "corpus" / "datasets.tsv"
-    retries: 0 if LOCAL else 2
+    retries: None if LOCAL else 2
     conda:
         "../../envs/data.yaml"
     resources:

@@ -177,9 +177,14 @@ def figure2_parameters():
     return {**runs, "out": str(RESULTS / "figures" / "figure2"), "dpi": STUDY.paper.dpi}
 
 
-def figure3_parameters(input):
+def ontology_tables(kind):
+    """What the ontology task says of each type (`types`) or node (`nodes`)."""
+    return [BENCHMARKS / "ontology" / run / f"{seed}.{kind}.csv" for run, seed in ontology_models()]
+
+
+def figure3_parameters():
     """Parameters of the notebook, which takes its tables as texts with blanks between."""
-    tables = {"types": " ".join(input.types), "nodes": " ".join(input.nodes)}
+    tables = {kind: " ".join(map(str, ontology_tables(kind))) for kind in ("types", "nodes")}
     return {**tables, "out": str(RESULTS / "figures" / "figure3"), "dpi": STUDY.paper.dpi}
 
 

@@ -187,8 +187,8 @@ rule figure2:
 rule figure3:
     input:
         notebook="notebooks/figure3.ipynb",
-        types=[BENCHMARKS / "ontology" / run / f"{seed}.types.csv" for run, seed in ontology_models()],
-        nodes=[BENCHMARKS / "ontology" / run / f"{seed}.nodes.csv" for run, seed in ontology_models()],
+        types=ontology_tables("types"),
+        nodes=ontology_tables("nodes"),
     output:
         notebook=RESULTS / "figures" / "figure3" / "figure3.ipynb",
         png=report(
@@ -203,7 +203,7 @@ rule figure3:
     conda:
         "../../envs/analysis.yaml"
     params:
-        parameters=lambda w, input: as_json(figure3_parameters(input)),
+        parameters=as_json(figure3_parameters()),
         code=code("scfm.paper.commands:notebook"),
     shell:
         "python -m scfm paper notebook {input.notebook} --parameters {params.parameters:q} --log {log.notebook}"

@@ -19,8 +19,8 @@ rule train:
         LOGS / "pretrain" / "{run}" / "{seed}.log",
     benchmark:
         RESULTS / "benchmark" / "pretrain" / "train-{run}-{seed}.tsv"
-    # A training that met its time limit goes on from its checkpoint.
-    retries: 5 if PAPER_SCALE else 0
+    # A training that met its time limit goes on from its checkpoint. None, not 0, leaves the number to the profile.
+    retries: 5 if PAPER_SCALE else None
     conda:
         "../../envs/model.yaml"
     threads: STUDY.shared.threads
