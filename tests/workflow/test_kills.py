@@ -87,7 +87,7 @@ def test_snakemake_is_killed_five_times(finished, fresh, tiny, seed):
 @pytest.mark.xdist_group("kills 2")
 def test_training_is_killed_eight_times(edited):
     """More epochs than the study has, so that there is something to kill; four times after the first checkpoint."""
-    target = [f"{MODEL}/metrics.csv", "--cores", "1", "--config", "study=tiny", "pretrain={training: {epochs: 60}}"]
+    target = [f"{MODEL}/metrics.csv", "--cores", "1", "--config", "study=tiny", "pretrain={training: {epochs: 30}}"]
     assert edited.run(*target).returncode == 0
     undisturbed = edited.folder.with_name("undisturbed")
     shutil.copytree(edited.folder / MODEL, undisturbed / MODEL)
