@@ -85,10 +85,10 @@ def test_snakemake_is_killed_five_times(finished, fresh, tiny, seed):
     nothing_left(fresh)
 
 
-@pytest.mark.xdist_group("kills 2")
+@pytest.mark.xdist_group("kills 3")
 def test_training_is_killed_eight_times(edited):
     """More epochs than the study has, so that there is something to kill; four times after the first checkpoint."""
-    target = [f"{MODEL}/metrics.csv", "--cores", "1", "--config", "study=tiny", "pretrain={training: {epochs: 60}}"]
+    target = [f"{MODEL}/metrics.csv", "--cores", "1", "--config", "study=tiny", "pretrain={training: {epochs: 30}}"]
     assert edited.run(*target).returncode == 0
     undisturbed = edited.folder.with_name("undisturbed")
     shutil.copytree(edited.folder / MODEL, undisturbed / MODEL)
@@ -111,7 +111,7 @@ def test_notebooks_are_killed_four_times(finished, edited):
             trial(edited, target, [f"{FIGURES}/{name}"], words, moment, finished.folder, rng)
 
 
-@pytest.mark.xdist_group("kills 3")
+@pytest.mark.xdist_group("kills 2")
 def test_sharding_is_killed_five_times(finished, edited):
     """Last step first, so that no trial makes the inputs of a later one newer."""
     rng, corpus = random.Random(5), "results/tiny/corpus"
