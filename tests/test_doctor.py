@@ -69,7 +69,7 @@ def right(clone):
     """Write into resources.yaml the digests of what `fill` writes."""
     path = clone / "config" / "resources.yaml"
     entries = yaml.safe_load(path.read_text())
-    for entry in entries.values():
+    for entry in (entry for entry in entries.values() if "mirror" in entry):
         entry["mirror_sha256"] = hashlib.sha256(entry["mirror"].encode()).hexdigest()
     path.write_text(yaml.safe_dump(entries))
     return read_resources(path)

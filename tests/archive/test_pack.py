@@ -152,7 +152,7 @@ def test_a_full_disk(toy, request_for, monkeypatch):
         return opened(path, mode, **options)
 
     monkeypatch.setattr("tarfile.open", full)
-    refused(toy, request_for(), r"toy.tar: cannot write \(No space left on device\); free some space or choose")
+    refused(toy, request_for(), r"toy.tar: cannot be written \(No space left on device\); free some space or choose")
 
 
 def test_workflow_files_are_those_of_the_repository():

@@ -75,22 +75,17 @@ def pack(request: Request, out: Path, root: Path = Path()) -> Packed:
         )
     names = sorted({*workflow, *_made(request, origin, root)})
     end = max(record.end for record in origin.outputs.values())
-    try:
-        with whole(out) as temporary:
-            with tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as tar:
-                digests = {name: _add(tar, root / name, name) for name in names}
-                # Without this folder, Snakemake takes its records for those of an old version and says so.
-                tar.addfile(_entry(str(FOLDER.with_name("incomplete")), end, tarfile.DIRTYPE))
-                _add_text(tar, request.config, _config(request), end, digests)
-                crate = describe(request, origin, digests, root)
-                _add_text(tar, METADATA, crate, end, digests)
-                manifest = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()) if digest)
-                _add_text(tar, MANIFEST, manifest, end, digests)
-            size = temporary.stat().st_size
-    except OSError as error:
-        raise ScfmError(
-            f"{out}: cannot write ({error.strerror or error}); free some space or choose another folder"
-        ) from error
+    with whole(out) as temporary:
+        with tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as tar:
+            digests = {name: _add(tar, root / name, name) for name in names}
+            # Without this folder, Snakemake takes its records for those of an old version and says so.
+            tar.addfile(_entry(str(FOLDER.with_name("incomplete")), end, tarfile.DIRTYPE))
+            _add_text(tar, request.config, _config(request), end, digests)
+            crate = describe(request, origin, digests, root)
+            _add_text(tar, METADATA, crate, end, digests)
+            manifest = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()) if digest)
+            _add_text(tar, MANIFEST, manifest, end, digests)
+        size = temporary.stat().st_size
     return Packed(sum(digest is not None for digest in digests.values()), size)
 
 
