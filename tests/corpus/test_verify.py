@@ -91,8 +91,11 @@ def test_a_truncated_file_is_found(shards):
 def test_a_missing_shard_and_a_strange_file_are_found(shards):
     (shards / "more.npy").touch()
     assert fault(shards).startswith("more.npy: is not in the manifest")
-    shutil.rmtree(shards / "shard-00001")
+    (shards / "more.npy").unlink()
+    (shards / "shard-00001" / "counts.npy").unlink()
     assert fault(shards).startswith("shard-00001/counts.npy: is missing")
+    shutil.rmtree(shards / "shard-00001")
+    assert fault(shards).startswith("manifest.json: lists shards, but shard-00001 is not there")
 
 
 def test_a_shard_that_the_manifest_has_forgotten(shards):
