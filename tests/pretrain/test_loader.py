@@ -223,3 +223,23 @@ def test_narrow_integers_widen_on_the_device(tmp_path):
     wide = batch.to("cpu")
     assert (wide.gene.dtype, wide.count.dtype) == (torch.int64, torch.float32)
     assert (wide.gene.tolist(), wide.count.tolist()) == ([0, 2], [3.0, 65_535.0])
+
+
+def test_values_of_a_column_take_turns_in_every_epoch(toy_run, write_toy_shards, tmp_path, monkeypatch):
+    import json
+
+    import scfm.pretrain.train as module
+
+    shards = write_toy_shards(tmp_path / "shards", 48, 16, dataset_id=np.where(np.arange(64) % 4, "d0", "d1"))
+    manifest = json.loads((shards / "manifest.json").read_text())
+    manifest["settings"] = {"layout": {"round_robin": "dataset_id"}}
+    (shards / "manifest.json").write_text(json.dumps(manifest))
+    orders, original = [], module.Updates
+    monkeypatch.setattr(module, "Updates", lambda s, order, *rest: orders.append(order) or original(s, order, *rest))
+    module.train(toy_run(epochs=2), "toy/0", 0, shards, None, tmp_path / "work", tmp_path / "model", 0)
+    datasets = Shards.open(shards).cells["dataset_id"].to_numpy()
+    for order in orders:
+        assert sorted(order) == list(range(48))
+        assert (datasets[order][:24:2] != datasets[order][1:24:2]).all()  # d1 has twelve cells
+    assert len(orders) == 2
+    assert (orders[0] != orders[1]).any()

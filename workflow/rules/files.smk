@@ -120,7 +120,7 @@ def ortholog_resources():
 
 
 def corpus_tables():
-    names = ["qc", "qc_quantiles", "composition", "sampling", "split", "gene_name_counts"]
+    names = ["qc", "qc_quantiles", "sampling", "split", "gene_name_counts"]
     return [*(CORPUS / "selection" / f"{name}.csv" for name in names), CORPUS / "crossing.csv"]
 
 

@@ -1,9 +1,11 @@
 """Corpus stage: from a SOMA store (local, or the CELLxGENE Census) to training shards.
 
-Public face: `Shards` reads what the stage leaves behind; `write_shards` writes it.
+Public face: `Shards` reads what the stage leaves behind, `write_shards` writes it; `round_robin` lets groups take
+turns.
 """
 
+from scfm.corpus.order import round_robin
 from scfm.corpus.shards import Shards
 from scfm.corpus.write import write_shards
 
-__all__ = ["Shards", "write_shards"]
+__all__ = ["Shards", "round_robin", "write_shards"]

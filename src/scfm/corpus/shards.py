@@ -83,6 +83,12 @@ class Shards:
             raise ScfmError(f"{self.path / 'measured.npz'}: dataset '{strange}' of cells.parquet is missing")
         return codes.astype(np.int64)
 
+    @cached_property
+    def turns(self) -> np.ndarray | None:
+        """Value of each cell in the column whose values take turns in training, int64 [cells]; None without such."""
+        field = self.manifest.get("settings", {}).get("layout", {}).get("round_robin")
+        return None if field is None else pd.factorize(self.cells[field])[0].astype(np.int64)
+
     def rows(self, split: str) -> np.ndarray:
         """Rows of one split ("train" or "validation"), int64, ascending."""
         return np.flatnonzero(self.cells["split"].to_numpy() == split)

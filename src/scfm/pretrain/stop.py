@@ -28,6 +28,8 @@ class Stop:
 def stop_on_request(max_minutes: float | None) -> Iterator[Stop]:
     """Turn SIGTERM and SIGINT into a request to stop, as long as the block runs.
 
+    After a SIGTERM further ones are ignored for good: batch systems send several, and the process is about to end.
+
     Args:
         max_minutes: time from now after which to stop too; None for no limit.
     """
@@ -41,7 +43,8 @@ def stop_on_request(max_minutes: float | None) -> Iterator[Stop]:
         yield stop
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            ended = number == stop.signal == signal.SIGTERM
+            signal.signal(number, signal.SIG_IGN if ended else handler)
 
 
 def ignore_stop(worker: int = 0) -> None:

@@ -13,7 +13,7 @@ from lightning.fabric.plugins.environments import LightningEnvironment, TorchEla
 from lightning.fabric.strategies import DDPStrategy
 
 from scfm.code import digest
-from scfm.corpus import Shards
+from scfm.corpus import Shards, round_robin
 from scfm.errors import ScfmError
 from scfm.model import write_model
 from scfm.models.bmfm.network import Network
@@ -75,6 +75,8 @@ def train(
 
     def updates(epoch: int, first: int) -> Updates:
         order = window_shuffle(train_rows, (seed, epoch))
+        if shards.turns is not None:
+            order = round_robin(order, shards.turns[order])
         return Updates(shards, order, plan(order), labels, t.accumulate, first, rank, world)
 
     if run.trained and not plan.batches:
