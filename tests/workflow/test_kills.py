@@ -28,7 +28,7 @@ RESULTS = Path("results/tiny")
 MODEL, WORK = "results/tiny/pretrain/mlm/0", "work/tiny/pretrain/mlm"
 SHARDS, FIGURES = "results/tiny/corpus/shards", "results/tiny/figures"
 TRAIN, FETCH = "python -m scfm pretrain train ", "python -m scfm resources fetch "
-PAPERMILL, KERNEL = r"\S+ \S+/papermill ", r"\S+ -m ipykernel_launcher "
+NOTEBOOK, KERNEL = "python -m scfm paper notebook ", r"\S+ -m ipykernel_launcher "
 DRAWS = 6
 BLOCK = 1 << 17
 BODY = random.Random(0).randbytes(24 << 20)
@@ -107,7 +107,7 @@ def test_notebooks_are_killed_four_times(finished, edited):
     for name in ("figure2", "figure3"):
         target = [f"{FIGURES}/{name}/{name}.png", "--cores", "1", "--config", "study=tiny"]
         seconds = usual(finished.folder, f"paper/{name}")
-        for words, moment in zip((PAPERMILL, KERNEL), spread(2, seconds, rng), strict=True):
+        for words, moment in zip((NOTEBOOK, KERNEL), spread(2, seconds, rng), strict=True):
             trial(edited, target, [f"{FIGURES}/{name}"], words, moment, finished.folder, rng)
 
 
