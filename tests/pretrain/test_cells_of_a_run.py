@@ -4,23 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scfm.corpus import Shards
 from scfm.errors import ScfmError
 from scfm.ontology import LabelTree, Ontology
 from scfm.pretrain.data import choose_rows, label_codes, label_tree, marginals
-
-
-@pytest.fixture
-def shards(toy_shards):
-    return Shards.open(toy_shards)
-
-
-@pytest.fixture
-def dense(shards):
-    gene, count, lengths = shards.read(np.arange(len(shards)))
-    table = np.zeros((len(shards), len(shards.genes)), np.int64)
-    table[np.repeat(np.arange(len(shards)), lengths), gene] = count
-    return table
 
 
 def test_a_smaller_share_of_the_corpus_is_part_of_a_larger_one():

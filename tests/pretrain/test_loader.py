@@ -15,19 +15,6 @@ from scfm.pretrain.loader import Batches, EqualCells, EqualTokens, Updates, read
 
 
 @pytest.fixture
-def shards(toy_shards):
-    return Shards.open(toy_shards)
-
-
-@pytest.fixture
-def dense(shards):
-    gene, count, lengths = shards.read(np.arange(len(shards)))
-    table = np.zeros((len(shards), len(shards.genes)), np.int64)
-    table[np.repeat(np.arange(len(shards)), lengths), gene] = count
-    return table
-
-
-@pytest.fixture
 def codes(shards):
     """A label that names the row, to see which cells a batch holds."""
     return {"cell_type": np.arange(len(shards))}
