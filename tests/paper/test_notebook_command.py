@@ -52,6 +52,10 @@ def test_parameters_keep_their_type(notebook, tmp_path, value):
             "with open('/dev/full', 'w') as file:\n    file.write('x')",
             r"cell 2 of .* failed \(OSError: \[Errno 28\] No space left on device\)",
         ),
+        (
+            "try:\n    raise OSError(28, 'No space left on device')\nfinally:\n    None.position",
+            r"cell 2 of .* failed \(OSError: \[Errno 28\] No space left on device\)",
+        ),
         ("import os; os._exit(3)", r"the kernel of .*in.ipynb ended \(Kernel died\); see above"),
     ],
 )

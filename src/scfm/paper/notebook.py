@@ -1,6 +1,7 @@
 """Run a notebook from its parameters to its last cell, and keep what it said if it fails."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +10,10 @@ from tempfile import TemporaryDirectory
 
 import papermill
 
-from scfm.errors import ScfmError
+from scfm.errors import REFUSALS, ScfmError
 from scfm.files import ROOM, must_exist, whole, writing
 
+ANSI = re.compile(r"\x1b\[[\d;]*m")
 PAPERMILL = {"kernel_name": "python3", "progress_bar": False, "extra_arguments": ["--log-level=ERROR"]}
 
 
@@ -34,14 +36,20 @@ def run_notebook(source: Path, out: Path, log: Path, parameters: dict) -> int:
         try:
             done = papermill.execute_notebook(source, log, parameters, **PAPERMILL)
         except papermill.PapermillExecutionError as error:
-            said = " ".join(f"{error.ename}: {error.evalue}".split())
-            raise ScfmError(f"{out}: cell {error.exec_count} of {source} failed ({said}); see {log}") from error
+            raise ScfmError(f"{out}: cell {error.exec_count} of {source} failed ({_said(error)}); see {log}") from error
         except RuntimeError as error:  # as nbclient calls it
             said = " ".join(str(error).split())
             raise ScfmError(f"{out}: the kernel of {source} ended ({said}); see above for why") from error
     with whole(out) as temporary:
         shutil.copyfile(log, temporary)
     return sum(cell.cell_type == "code" for cell in done.cells)
+
+
+def _said(error: papermill.PapermillExecutionError) -> str:
+    """What the cell said last, or which of its errors came of a disk that refuses, as others often follow from it."""
+    lines = [ANSI.sub("", line) for part in error.traceback for line in part.splitlines()]
+    refused = [line for line in lines if any(os.strerror(code) in line for code in REFUSALS)]
+    return " ".join((refused[-1] if refused else f"{error.ename}: {error.evalue}").split())
 
 
 @contextmanager
