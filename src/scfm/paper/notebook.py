@@ -48,7 +48,8 @@ def run_notebook(source: Path, out: Path, log: Path, parameters: dict) -> int:
 def _said(error: papermill.PapermillExecutionError) -> str:
     """What the cell said last, or which of its errors came of a disk that refuses, as others often follow from it."""
     lines = [ANSI.sub("", line) for part in error.traceback for line in part.splitlines()]
-    refused = [line for line in lines if any(os.strerror(code) in line for code in REFUSALS)]
+    errors = [line for line in lines if re.match(r"[\w.]+: ", line)]
+    refused = [line for line in errors if any(os.strerror(code) in line for code in REFUSALS)]
     return " ".join((refused[-1] if refused else f"{error.ename}: {error.evalue}").split())
 
 
