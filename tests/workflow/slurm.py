@@ -42,7 +42,7 @@ MessageTimeout=10
 OverTimeLimit=0
 ReturnToService=2
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=256000 Gres=gpu:a100:4 State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs=16 RealMemory=256000 Gres=gpu:a100:4 State=UNKNOWN
 PartitionName=cpu Nodes={host} Default=YES MaxTime=2-00:00:00 State=UP
 PartitionName=gpu Nodes={host} MaxTime=2-00:00:00 State=UP
 """
@@ -50,7 +50,7 @@ PartitionName=gpu Nodes={host} MaxTime=2-00:00:00 State=UP
 
 @contextmanager
 def slurm() -> Iterator[dict[str, str]]:
-    """Start a Slurm of one node with 4 CPUs and 4 GPUs of type a100, in the partitions `cpu` (default) and `gpu`.
+    """Start a Slurm of one node with 16 CPUs and 4 GPUs of type a100, in the partitions `cpu` (default) and `gpu`.
 
     Yields:
         Environment variables by which clients find it.

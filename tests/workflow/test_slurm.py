@@ -38,7 +38,7 @@ GROUPED = ("--groups", *(f"{rule}={group}" for group, rules in GROUPS.items() fo
 GROUPED += ("--group-components", "integrations=4", "probes=4", "learning=2")
 # Sections of the page whose commands take little time.
 SECTIONS = ("2. Say what is special about your site", "3. Look before you run", "While it runs")
-PARTITIONS = "partitions:\n  cpu: {max_threads: 4}\n  gpu: {max_threads: 4, max_gpu: 4}\n"
+PARTITIONS = "partitions:\n  cpu: {max_threads: 16}\n  gpu: {max_threads: 16, max_gpu: 4}\n"
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +162,7 @@ def test_other_commands_of_the_page(cluster, fresh):
     )
     assert done.returncode == 0, done.stderr
     partitions = yaml.safe_load((fresh.folder / "slurm" / "partitions.yaml").read_text())["partitions"]
-    assert partitions["gpu"] == {"max_runtime": "2-00:00:00", "max_threads": 4}
+    assert partitions["gpu"] == {"max_runtime": "2-00:00:00", "max_threads": 16}
     states = {job["JobId"]: job["JobState"] for job in jobs(cluster)}
     assert (states[ours], states[other]) == ("CANCELLED", "PENDING")
     ask(cluster, "scancel", other)
