@@ -87,17 +87,17 @@ class CountsFolder:
         return table[row, 1]
 
     def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """As `read_rows`, of this folder alone."""
-        return read_rows([self], np.zeros(len(rows), dtype=np.int64), rows)
+        """As `read_spans`, the given rows of this folder alone."""
+        return read_spans([self], np.zeros(len(rows), dtype=np.int64), self.indptr[rows], self.indptr[rows + 1])
 
 
-def read_rows(
-    folders: Sequence[CountsFolder], folder: np.ndarray, row: np.ndarray
+def read_spans(
+    folders: Sequence[CountsFolder], folder: np.ndarray, start: np.ndarray, stop: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Read cells of several folders in the order asked.
 
     Args:
-        folder, row: int64 [cells], which of `folders` and which row of it.
+        folder, start, stop: int64 [cells], which of `folders` and which nonzeros of it.
 
     Returns:
         gene uint16 [nnz]; counts [nnz], uint16, or int64 if one of them needs more; expressed genes of each cell
@@ -106,20 +106,16 @@ def read_rows(
     Raises:
         ScfmError: a file is missing, or overflow.npy lacks a count.
     """
-    start, stop = np.empty(len(row), dtype=np.int64), np.empty(len(row), dtype=np.int64)
-    for k in np.unique(folder):
-        here = folder == k
-        start[here], stop[here] = folders[k].indptr[row[here]], folders[k].indptr[row[here] + 1]
     # Neighbours on disk are one span. One copy a span: an index of every nonzero would cost ten times as much.
-    breaks = np.ones(len(row) + 1, dtype=bool)
+    breaks = np.ones(len(start) + 1, dtype=bool)
     breaks[1:-1] = (folder[1:] != folder[:-1]) | (start[1:] != stop[:-1])
     edges = np.flatnonzero(breaks)
     of, begin, end = folder[edges[:-1]], start[edges[:-1]], stop[edges[1:] - 1]
     spans = list(zip(of.tolist(), begin.tolist(), end.tolist(), strict=True))
     genes = np.concatenate([folders[k].genes[a:b] for k, a, b in spans] or [np.empty(0, np.uint16)])
     counts = np.concatenate([folders[k].counts[a:b] for k, a, b in spans] or [np.empty(0, np.uint16)])
-    large = np.flatnonzero(counts == SENTINEL)
-    if large.size:
+    if counts.size and counts.max() == SENTINEL:
+        large = np.flatnonzero(counts == SENTINEL)
         counts = counts.astype(np.int64)
         ends = np.cumsum(end - begin)
         span = np.searchsorted(ends, large, side="right")

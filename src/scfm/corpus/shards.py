@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from scfm.corpus.csr import CountsFolder, read_rows
+from scfm.corpus.csr import CountsFolder, read_spans
 from scfm.errors import ScfmError
 
 
@@ -110,4 +110,10 @@ class Shards:
         if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
             raise IndexError(f"rows must lie in [0, {len(self)}), got {rows.min()} to {rows.max()}")
         shard = np.searchsorted(self._starts, rows, side="right") - 1
-        return read_rows(self._folders, shard, rows - self._starts[shard])
+        place = rows + shard  # each shard has one bound more than cells
+        return read_spans(self._folders, shard, self._bounds[place], self._bounds[place + 1])
+
+    @cached_property
+    def _bounds(self) -> np.ndarray:
+        """indptr of one shard after the other, int64 [cells + shards]; 8 bytes a cell."""
+        return np.concatenate([folder.indptr for folder in self._folders])
