@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
 from test_genes_of_corpus import choose, scanned
 
 from scfm.corpus.names import count_names, name_features
@@ -115,14 +116,15 @@ def test_features_of_different_datasets_do_not_collide(hgnc):
 
 
 def test_summed_counts_reach_the_cells(hgnc, tmp_path):
-    from scfm.corpus.scatter import _projection
+    from scfm.corpus.scatter import gene_of_feature, onto_genes
     from scfm.files import write_json
 
     genes, kept, *_ = choose(scanned(["SEPT9", "SEPTIN9", "CD4"], [9, 1, 7], [[1, 1, 1]]), hgnc, collisions="sum")
     genes.to_parquet(tmp_path / "genes.parquet")
     kept.to_parquet(tmp_path / "features.parquet")
     write_json(tmp_path / "manifest.json", {"features": 3})
-    np.testing.assert_array_equal(np.array([[1, 2, 4]]) @ _projection(tmp_path), [[4, 3]])
+    counts = csr_matrix(np.array([[1, 2, 4]], dtype=np.int32))
+    np.testing.assert_array_equal(onto_genes(counts, *gene_of_feature(tmp_path)).toarray(), [[4, 3]])
 
 
 def test_a_dataset_that_measured_no_gene_of_the_vocabulary(hgnc):

@@ -13,6 +13,8 @@ BATCH = ("dataset_id", "assay")
 """obs columns that make a batch where the store names none (the Census does not)."""
 TEXT = tuple(name for name in OBS if name != "split")
 """Text columns of the cells; a published split of a deposit is of no use here."""
+WIDE = 2**24
+"""Counts from here on are kept in 64 bits, so that sums of a few never overflow."""
 
 
 def common_cells(table: pd.DataFrame) -> pd.DataFrame:
@@ -29,7 +31,7 @@ def common_cells(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def raw_counts(counts: csr_matrix, where: str) -> csr_matrix:
-    """The same matrix as int64, without stored zeros.
+    """The same matrix as int32, or int64 where a count comes near that limit, without stored zeros.
 
     Args:
         where: store and matrix, for the message.
@@ -37,11 +39,15 @@ def raw_counts(counts: csr_matrix, where: str) -> csr_matrix:
     Raises:
         ScfmError: a value is negative or no whole number.
     """
-    whole_numbers = counts.data.astype(np.int64)
-    if counts.nnz and ((whole_numbers != counts.data).any() or whole_numbers.min() < 0):
+    values = counts.data
+    low, high = (values.min(), values.max()) if counts.nnz else (0, 0)
+    number = np.int32 if high < WIDE else np.int64
+    whole_numbers = values.astype(number, copy=False)
+    if low < 0 or not (values.dtype.kind in "iu" or np.array_equal(whole_numbers, values)):
         raise ScfmError(f"{where} holds negative or non-integer values; a corpus needs raw counts")
     out = csr_matrix((whole_numbers, counts.indices, counts.indptr), shape=counts.shape)
-    out.eliminate_zeros()
+    if low == 0:
+        out.eliminate_zeros()
     return out
 
 

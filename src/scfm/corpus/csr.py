@@ -6,7 +6,7 @@ counts.npy    uint16 [nnz]        count, or SENTINEL
 overflow.npy  int64  [k, 2]       (position in counts.npy, count) of every count >= SENTINEL, by position
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -106,14 +106,10 @@ def read_spans(
     Raises:
         ScfmError: a file is missing, or overflow.npy lacks a count.
     """
-    # Neighbours on disk are one span. One copy a span: an index of every nonzero would cost ten times as much.
-    breaks = np.ones(len(start) + 1, dtype=bool)
-    breaks[1:-1] = (folder[1:] != folder[:-1]) | (start[1:] != stop[:-1])
-    edges = np.flatnonzero(breaks)
-    of, begin, end = folder[edges[:-1]], start[edges[:-1]], stop[edges[1:] - 1]
-    spans = list(zip(of.tolist(), begin.tolist(), end.tolist(), strict=True))
-    genes = np.concatenate([folders[k].genes[a:b] for k, a, b in spans] or [np.empty(0, np.uint16)])
-    counts = np.concatenate([folders[k].counts[a:b] for k, a, b in spans] or [np.empty(0, np.uint16)])
+    of, begin, end = join_spans(folder, start, stop)
+    used = set(of.tolist())
+    genes = copy_spans({k: folders[k].genes for k in used}, of, begin, end)
+    counts = copy_spans({k: folders[k].counts for k in used}, of, begin, end)
     if counts.size and counts.max() == SENTINEL:
         large = np.flatnonzero(counts == SENTINEL)
         counts = counts.astype(np.int64)
@@ -124,6 +120,23 @@ def read_spans(
             here = of[span] == k
             counts[large[here]] = folders[k].overflow_counts(position[here])
     return genes, counts, stop - start
+
+
+def join_spans(folder: np.ndarray, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same spans with direct neighbours joined: int64 folder, start, stop [spans]."""
+    breaks = np.ones(len(start) + 1, dtype=bool)
+    breaks[1:-1] = (folder[1:] != folder[:-1]) | (start[1:] != stop[:-1])
+    edges = np.flatnonzero(breaks)
+    return folder[edges[:-1]], start[edges[:-1]], stop[edges[1:] - 1]
+
+
+def copy_spans(arrays: Mapping[int, np.ndarray], of: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """The slices arrays[of[i]][start[i] : stop[i]], one after the other; arrays are of one type.
+
+    One copy a span: an index of every element would cost ten times as much.
+    """
+    spans = zip(of.tolist(), start.tolist(), stop.tolist(), strict=True)
+    return np.concatenate([arrays[k][a:b] for k, a, b in spans] or [np.empty(0, np.uint16)])
 
 
 def _map(path: Path) -> np.ndarray:

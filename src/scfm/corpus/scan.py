@@ -1,12 +1,14 @@
 """First read of the store: quality metrics of cells, and sums of genes, over one contiguous range."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
+from scfm.corpus.ahead import ahead
 from scfm.corpus.settings import CellQC, ScanSettings
 from scfm.corpus.source import Store, open_source
 from scfm.datasets import Dataset
@@ -18,6 +20,8 @@ FIXED_POINT = 2**16
 not depend on how the store was cut into ranges and blocks."""
 MITOCHONDRIAL = ("MT-", "mt-")
 """How names of mitochondrial genes begin, in human and in mouse."""
+CACHED = 2**17
+"""Nonzeros worked on at once."""
 SUMS = ("cells", "counts", "log_sum", "log_squares")
 
 
@@ -54,10 +58,7 @@ def scan(
         start, stop = part_range(store.cells, part, parts)
         folder.mkdir()
         tables, sums = [], _Sums(store)
-        for low in range(start, stop, settings.block):
-            high = min(low + settings.block, stop)
-            obs = store.obs(low, high)
-            counts = store.counts(low, high, obs["soma_joinid"].to_numpy())
+        for obs, counts in ahead(_blocks(store, start, stop, settings.block)):
             obs = obs.join(cell_metrics(counts, obs["dataset_id"], store))
             sums.add(counts, obs, passes(obs, settings.qc))
             tables.append(obs)
@@ -73,6 +74,14 @@ def scan(
     return about
 
 
+def _blocks(store: Store, start: int, stop: int, block: int) -> Iterator[tuple[pd.DataFrame, csr_matrix]]:
+    """Cells that pass the value filter and their counts, block after block."""
+    for low in range(start, stop, block):
+        high = min(low + block, stop)
+        obs = store.obs(low, high)
+        yield obs, store.counts(low, high, obs["soma_joinid"].to_numpy())
+
+
 def cell_metrics(counts: csr_matrix, dataset_id: pd.Series, store: Store) -> pd.DataFrame:
     """n_counts and n_genes int64, mito_fraction float64, of each row.
 
@@ -85,7 +94,7 @@ def cell_metrics(counts: csr_matrix, dataset_id: pd.Series, store: Store) -> pd.
     mitochondrial = store.features["feature_name"].str.startswith(MITOCHONDRIAL).to_numpy()
     seen = store.measured.loc[:, mitochondrial].any(axis=1)
     total = np.asarray(counts.sum(axis=1)).ravel()
-    share = np.asarray(counts[:, mitochondrial].sum(axis=1)).ravel() / np.maximum(total, 1)
+    share = (counts @ mitochondrial.astype(counts.dtype)) / np.maximum(total, 1)
     return pd.DataFrame(
         {
             "n_counts": total.astype(np.int64),
@@ -132,7 +141,9 @@ class _Sums:
                     [self._sums, np.zeros_like(self._sums, shape=(4, 1, self._features))], axis=1
                 )
             if len(rows):
-                self._sums[:, self._rows[dataset]] += gene_sums(counts[rows])
+                self._sums[:, self._rows[dataset]] += gene_sums(
+                    counts if len(rows) == counts.shape[0] else counts[rows]
+                )
 
     def table(self) -> pd.DataFrame:
         """Rows with at least one expressing cell: dataset_id, feature, SUMS."""
@@ -144,9 +155,18 @@ class _Sums:
 
 def gene_sums(counts: csr_matrix) -> np.ndarray:
     """int64 [4, features]: expressing cells, counts, and fixed-point sums of log1p(1e4 x / S) and its square."""
-    features = counts.shape[1]
-    total = np.repeat(np.asarray(counts.sum(axis=1)).ravel(), np.diff(counts.indptr))
-    log = np.log1p(1e4 * counts.data / total)
-    fixed = [np.ones_like(log), counts.data, np.rint(log * FIXED_POINT), np.rint(log**2 * FIXED_POINT)]
-    # bincount adds in float64, which is exact for integers below 2^53.
-    return np.stack([np.bincount(counts.indices, weights=w, minlength=features) for w in fixed]).astype(np.int64)
+    features, indptr = counts.shape[1], counts.indptr
+    sums = np.zeros((len(SUMS), features))
+    scale = 1e4 / np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1)
+    # A few rows at a time stay in the cache of the processor: twice as fast as all of them.
+    edges = np.unique([*np.searchsorted(indptr, np.arange(0, indptr[-1], CACHED)), counts.shape[0]])
+    for low, high in pairwise(edges):
+        inside = slice(indptr[low], indptr[high])
+        gene, count = counts.indices[inside].astype(np.intp), counts.data[inside].astype(np.float64)
+        log = np.log1p(count * np.repeat(scale[low:high], np.diff(indptr[low : high + 1])))
+        # bincount adds in float64, which is exact for integers below 2^53.
+        sums[0] += np.bincount(gene, minlength=features)
+        sums[1] += np.bincount(gene, count, features)
+        sums[2] += np.bincount(gene, np.rint(log * FIXED_POINT), features)
+        sums[3] += np.bincount(gene, np.rint(log**2 * FIXED_POINT), features)
+    return sums.astype(np.int64)

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import tiledbsoma as soma
-from scipy.sparse import csr_matrix
+from scipy.sparse import coo_matrix, csr_matrix
 
 from scfm.corpus.common import TEXT, common_cells, raw_counts
 from scfm.corpus.retry import patiently, reason
@@ -87,7 +88,7 @@ class SomaStore:
         return common_cells(table.sort_values("soma_joinid", ignore_index=True))
 
     def counts(self, start: int, stop: int, joinids: np.ndarray) -> csr_matrix:
-        """Counts of the given cells of [start, stop), int64 CSR [len(joinids), features].
+        """Counts of the given cells of [start, stop), CSR [len(joinids), features].
 
         The range is read in one contiguous sweep, which is far cheaper than random ids, and filtered here.
 
@@ -99,11 +100,13 @@ class SomaStore:
         """
         shape = (len(joinids), len(self.features))
         if not len(joinids):
-            return csr_matrix(shape, dtype=np.int64)
-        position = np.full(stop - start, -1, dtype=np.int64)
+            return csr_matrix(shape, dtype=np.int32)
+        position = np.full(stop - start, -1, dtype=np.int32)
         position[joinids - start] = np.arange(len(joinids))
         value, row, column = self._read(lambda: self._triplets(start, joinids, position))
-        return raw_counts(csr_matrix((value, (row, column)), shape=shape), f"{self.uri}: X['raw']")
+        triplets = coo_matrix((value, (row, column)), shape=shape)
+        triplets.has_canonical_format = True  # a SOMA holds no place twice; the order of columns is that of its tiles
+        return raw_counts(triplets.tocsr(), f"{self.uri}: X['raw']")
 
     def _read(self, read: Callable[[], Result]) -> Result:
         return patiently(read, FAULTS, self.uri, self.retry)
@@ -114,12 +117,18 @@ class SomaStore:
         return read.concat().to_pandas()
 
     def _triplets(self, start: int, joinids: np.ndarray, position: np.ndarray) -> tuple:
+        """Counts, rows and columns of the given cells; the integers narrow, since there are many."""
         x, pieces = self.experiment.ms["RNA"].X["raw"], []
         for table in x.read((slice(int(joinids[0]), int(joinids[-1])), slice(None))).tables():
-            row = position[table["soma_dim_0"].to_numpy() - start]
-            kept = row >= 0
-            pieces.append((table["soma_data"].to_numpy()[kept], row[kept], table["soma_dim_1"].to_numpy()[kept]))
-        return tuple(np.concatenate(arrays) for arrays in zip(*pieces, strict=True)) if pieces else ([], [], [])
+            row, column, value = (_array(table[name]) for name in ("soma_dim_0", "soma_dim_1", "soma_data"))
+            triplet = (value, position[row - start], column.astype(np.int32))
+            if len(joinids) <= joinids[-1] - joinids[0]:
+                kept = triplet[1] >= 0
+                triplet = tuple(array[kept] for array in triplet)
+            pieces.append(triplet)
+        if not pieces:
+            return np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.int32)
+        return pieces[0] if len(pieces) == 1 else tuple(map(np.concatenate, zip(*pieces, strict=True)))
 
     @cached_property
     def _checked_filter(self) -> str:
@@ -138,6 +147,11 @@ class SomaStore:
             f"corpus.source.value_filter: '{self.value_filter}' does not work on {self.uri} ({reason(fault)}); "
             "correct the filter"
         ) from fault
+
+
+def _array(column: pa.ChunkedArray) -> np.ndarray:
+    """The values, not copied if they lie together."""
+    return column.chunk(0).to_numpy() if column.num_chunks == 1 else column.to_numpy()
 
 
 @contextmanager

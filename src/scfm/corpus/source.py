@@ -37,7 +37,7 @@ class Store(Protocol):
         """Cells of [start, stop) that pass the value filter, ordered by soma_joinid; see `common.common_cells`."""
 
     def counts(self, start: int, stop: int, joinids: np.ndarray) -> csr_matrix:
-        """Counts of the given cells of [start, stop), ascending: int64 CSR [len(joinids), features] without zeros."""
+        """Counts of the given cells of [start, stop), ascending: CSR [len(joinids), features] of `raw_counts`."""
 
 
 @contextmanager

@@ -1,0 +1,88 @@
+"""Generated cells for the benchmarks: counts as sparse as asked, and a SOMA of them laid out as the Census."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix
+
+from scfm.corpus.build import build_soma
+from scfm.datasets import Dataset
+
+BLOCK = 10_000
+"""Cells in memory at once."""
+TYPES, TISSUES, DONORS = 40, 20, 12
+"""Labels, drawn independently of the counts."""
+
+
+def generate(cells: int, genes: int, expressed: int, seed: int = 0) -> Iterator[csr_matrix]:
+    """Counts, float32 CSR [up to BLOCK, genes], block by block.
+
+    Expressed genes of a cell vary log-normally around `expressed`, genes follow a gamma law; counts are geometric.
+    """
+    rng = np.random.default_rng(seed)
+    share = rng.gamma(0.35, size=genes)
+    edges = np.cumsum(share / share.sum())
+    for start in range(0, cells, BLOCK):
+        size = min(BLOCK, cells - start)
+        drawn = expressed * (1 + expressed / genes * 3.5) * rng.lognormal(-0.18, 0.6, size)  # some genes come twice
+        row = np.repeat(np.arange(size), np.clip(drawn, 100, genes / 2).astype(int))
+        gene = np.minimum(np.searchsorted(edges, rng.random(len(row))), genes - 1)
+        key = np.unique(row * genes + gene)
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(key // genes, minlength=size))])
+        count = rng.geometric(0.6, len(key)).astype(np.float32)
+        yield csr_matrix((count, (key % genes).astype(np.int32), indptr), shape=(size, genes))
+
+
+def gene_names(genes: int) -> pd.DataFrame:
+    """As an HGNC complete set lists them; every one is protein-coding."""
+    number = range(genes)
+    return pd.DataFrame(
+        {
+            "hgnc_id": [f"HGNC:{i}" for i in number],
+            "symbol": [f"G{i:05d}" for i in number],
+            "locus_group": "protein-coding gene",
+            "alias_symbol": "",
+            "prev_symbol": "",
+            "entrez_id": [str(i) for i in number],
+            "ensembl_gene_id": [f"ENSG{i:011d}" for i in number],
+            "uniprot_ids": "",
+        }
+    )
+
+
+def store(folder: Path, cells: int, genes: int, expressed: int, seed: int = 0) -> Path:
+    """Write folder/soma, one dataset for each BLOCK of cells, and folder/hgnc.tsv; leave them if they are there.
+
+    Returns:
+        The SOMA.
+    """
+    if (folder / "soma").exists():
+        return folder / "soma"
+    (folder / "h5ad").mkdir(parents=True, exist_ok=True)
+    names = gene_names(genes)
+    names.to_csv(folder / "hgnc.tsv", sep="\t", index=False)
+    rng = np.random.default_rng(seed)
+    var = pd.DataFrame({"ensembl": names["ensembl_gene_id"].to_numpy()}, index=names["symbol"].to_numpy())
+    files, rows = [], []
+    for number, counts in enumerate(generate(cells, genes, expressed, seed)):
+        drawn = {"donor": DONORS, "tissue": TISSUES, "cell_type": TYPES}
+        obs = pd.DataFrame({name: rng.integers(0, n, counts.shape[0]).astype(str) for name, n in drawn.items()})
+        obs.index = obs.index.astype(str)
+        files.append(folder / "h5ad" / f"d{number:04d}.h5ad")
+        anndata.AnnData(counts, obs, var).write_h5ad(files[-1], compression=None)
+        rows.append(
+            Dataset(
+                name=files[-1].stem,
+                organism="Homo sapiens",
+                values="counts",
+                donor_column="donor",
+                label_column="cell_type",
+            )
+        )
+    build_soma(files, rows, folder / "soma")
+    for file in files:
+        file.unlink()
+    return folder / "soma"

@@ -1,0 +1,134 @@
+"""The whole corpus stage on a generated store, beside reading that store and throwing the counts away.
+
+    PYTHONPATH=src:benchmarks python benchmarks/shards.py FOLDER --cells 60000 --genes 19000 --expressed 1900
+    PYTHONPATH=src:benchmarks python benchmarks/shards.py FOLDER --cells 30000 100000 300000 --expressed 500
+
+Every step is a process of its own, as in the workflow; the store is made beforehand and not counted. `share` is the
+time of reading and discarding twice (the stage reads twice) over the time of the steps that read and write counts.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tiledbsoma as soma
+from generate import store
+
+from scfm.corpus.settings import Corpus, ScanSettings, ScatterSettings, SelectSettings
+from scfm.settings import as_json
+
+BUFFER = 256 * 1024**2
+"""Bytes of one column of one read, as in the stage."""
+
+
+RULES = {"qc": {"min_counts": 1, "min_genes": 1}, "split": {"by": "cell", "fraction": 0.1, "seed": 0}}
+
+
+def discard(path: Path) -> None:
+    """Read every count once, in ranges, the plain way, and keep nothing."""
+    context = soma.SOMATileDBContext(tiledb_config={"soma.init_buffer_bytes": BUFFER})
+    with soma.open(str(path), context=context) as top:
+        experiment = top["census_data"]["homo_sapiens"]
+        cells, block = experiment.obs.count, Corpus.model_fields["block"].default
+        for low in range(0, cells, block):
+            for table in experiment.ms["RNA"].X["raw"].read((slice(low, min(low + block, cells) - 1),)).tables():
+                table.num_rows  # noqa: B018
+
+
+def step(name: str, *command: str) -> dict:
+    """Run one process: its wall time, CPU time and peak resident memory."""
+    started = time.perf_counter()
+    child = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit(f"{name} failed")
+    seconds = time.perf_counter() - started
+    return {"step": name, "s": seconds, "cpu s": usage.ru_utime + usage.ru_stime, "peak MiB": usage.ru_maxrss / 1024}
+
+
+def stage(folder: Path, path: Path, parts: int, buckets: int) -> list[dict]:
+    """The steps of the stage, one process after the other."""
+    work = folder / "stage"
+    shutil.rmtree(work, ignore_errors=True)
+    given = {"source": {"kind": "soma", "uri": str(path)}, "parts": parts, "buckets": buckets}
+    corpus = Corpus.model_validate({**given, **RULES})
+
+    def settings(model: type) -> str:
+        return as_json(model(**{name: getattr(corpus, name) for name in model.model_fields}))
+
+    scfm = ("-m", "scfm", "corpus")
+    steps, scanned, scattered = [], [], []
+    for part in range(parts):
+        scanned.append(str(work / "scan" / str(part)))
+        which = ("--part", str(part), "--parts", str(parts), "--out", scanned[-1])
+        steps.append(step("scan", *scfm, "scan", "--settings", settings(ScanSettings), *which))
+    chosen = str(work / "selection")
+    keys = ("--settings", settings(SelectSettings), "--hgnc", str(folder / "hgnc.tsv"), "--out", chosen)
+    steps.append(step("select", *scfm, "select", *scanned, *keys))
+    for part in range(parts):
+        scattered.append(str(work / "scatter" / str(part)))
+        which = ("--selection", chosen, "--part", str(part), "--parts", str(parts), "--out", scattered[-1])
+        steps.append(step("scatter", *scfm, "scatter", "--settings", settings(ScatterSettings), *which))
+    shards = str(work / "shards")
+    steps.append(step("gather", *scfm, "gather", *scattered, "--selection", chosen, "--out", shards))
+    steps.append(step("verify", *scfm, "verify", shards))
+    return steps
+
+
+def size(path: Path) -> float:
+    """MiB below a folder."""
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 1024**2
+
+
+def run(folder: Path, cells: int, genes: int, expressed: int, parts: int, buckets: int) -> dict:
+    """Print the steps of one store; return its row of the summary."""
+    folder = folder / f"{cells}-{genes}-{expressed}"
+    path = store(folder, cells, genes, expressed)
+    reading = [step("discard", __file__, "--discard", str(path)) for _ in range(3)]
+    steps = pd.DataFrame(stage(folder, path, parts, buckets))
+    table = steps.groupby("step", sort=False).agg({"s": "sum", "cpu s": "sum", "peak MiB": "max"})
+    once = float(np.median([row["s"] for row in reading]))
+    table.loc["read and discard, once"] = [once, reading[0]["cpu s"], reading[0]["peak MiB"]]
+    print(f"\n{cells:,} cells x {genes:,} genes, about {expressed:,} expressed; {parts} parts, {buckets} buckets")
+    print(table.round(1).to_string())
+    counted = table.loc[["scan", "scatter", "gather"], "s"].sum()
+    return {
+        "cells": cells,
+        "stage s": table.loc[["scan", "select", "scatter", "gather"], "s"].sum(),
+        "share": 2 * once / counted,
+        "peak MiB": table.drop("read and discard, once")["peak MiB"].max(),
+        "store MiB": size(path),
+        "shards MiB": size(folder / "stage" / "shards"),
+    }
+
+
+def main() -> None:
+    """Measure each number of cells; with several, print the exponent of growth."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--discard", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--cells", type=int, nargs="+", default=[60_000])
+    parser.add_argument("--genes", type=int, default=19_000)
+    parser.add_argument("--expressed", type=int, default=1_900)
+    parser.add_argument("--parts", type=int, default=4)
+    parser.add_argument("--buckets", type=int, default=4)
+    a = parser.parse_args()
+    if a.discard:
+        discard(a.discard)
+        return
+    rows = [run(a.folder, cells, a.genes, a.expressed, a.parts, a.buckets) for cells in a.cells]
+    print("\n" + pd.DataFrame(rows).round(2).to_string(index=False))
+    if len(rows) > 1:
+        exponent = np.polyfit(np.log(a.cells), np.log([row["stage s"] for row in rows]), 1)[0]
+        print(f"time grows with cells to the power {exponent:.2f}")
+
+
+if __name__ == "__main__":
+    main()
