@@ -37,8 +37,8 @@ def generate(cells: int, genes: int, expressed: int, seed: int = 0) -> Iterator[
 
 
 def gene_names(genes: int) -> pd.DataFrame:
-    """As an HGNC complete set lists them; every one is protein-coding."""
-    number = range(genes)
+    """As an HGNC complete set lists them, in an order of their own; every one is protein-coding."""
+    number = np.random.default_rng(0).permutation(genes)
     return pd.DataFrame(
         {
             "hgnc_id": [f"HGNC:{i}" for i in number],
@@ -62,8 +62,8 @@ def store(folder: Path, cells: int, genes: int, expressed: int, seed: int = 0) -
     if (folder / "soma").exists():
         return folder / "soma"
     (folder / "h5ad").mkdir(parents=True, exist_ok=True)
-    names = gene_names(genes)
-    names.to_csv(folder / "hgnc.tsv", sep="\t", index=False)
+    gene_names(genes).to_csv(folder / "hgnc.tsv", sep="\t", index=False)
+    names = gene_names(genes).sort_values("symbol")
     rng = np.random.default_rng(seed)
     var = pd.DataFrame({"ensembl": names["ensembl_gene_id"].to_numpy()}, index=names["symbol"].to_numpy())
     files, rows = [], []

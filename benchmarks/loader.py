@@ -1,15 +1,17 @@
-"""One shuffled pass over the same cells: our loader, scDataset on uncompressed h5ad, collated bionemo-scdl.
+"""One shuffled pass over the same cells: the loader of training, scDataset on uncompressed h5ad, collated bionemo-scdl.
 
     pip install --no-deps scdataset==0.3.0 bionemo-scdl==0.1.3 pooch email-validator dnspython   # the peers
     PYTHONPATH=src:benchmarks python benchmarks/loader.py FOLDER
 
-FOLDER takes about 2 GB of generated cells. Every loader ends in ragged tensors (gene ids, counts, lengths), and the
-sums of counts over each gene must agree. `cold` is after the kernel was told to forget the files.
+FOLDER takes about 2 GB of generated cells. Every loader gives ragged batches of 64 cells (gene ids, counts, lengths):
+as it hands them over, and (`wide`) as int64 gene ids and float32 counts. The sums of counts over each gene must agree.
+`cold` is after the kernel was told to forget the files. One process, one thread.
 """
 
 import argparse
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,8 +19,8 @@ import anndata
 import numpy as np
 import pandas as pd
 import torch
-from generate import generate
-from scipy.sparse import csr_matrix, vstack
+from generate import gene_names, generate
+from scipy.sparse import vstack
 from torch.utils.data import DataLoader
 
 from scfm.corpus import Shards, write_shards
@@ -28,31 +30,32 @@ Ragged = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 BATCH = 64
 
 
-def prepare(folder: Path, cells: int) -> None:
-    """The same cells, in the same order, in each peer's format; made once."""
+def prepare(folder: Path, cells: int, genes: int, expressed: int) -> None:
+    """The same cells, in the same order, in the format of each loader; made once."""
     from bionemo.scdl.io.single_cell_memmap_dataset import SingleCellMemMapDataset
 
-    if (folder / "scdl").exists():
+    if (folder / "made").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    blocks = list(generate(cells))
-    genes = pd.DataFrame({"gene": [f"G{i}" for i in range(blocks[0].shape[1])], "ensembl": ""})
+    blocks = list(generate(cells, genes, expressed))
+    names = gene_names(genes)["symbol"].rename("gene").to_frame().assign(ensembl="")
     obs = [pd.DataFrame({"dataset_id": "d", "split": "train"}, index=range(block.shape[0])) for block in blocks]
-    measured = np.ones((1, len(genes)), bool)
-    write_shards(folder / "shards", zip(blocks, obs, strict=True), genes, ["d"], measured)
-    counts = vstack(blocks, format="csr").astype(np.float32)
+    whole = [block.astype(np.int32) for block in blocks]
+    write_shards(folder / "shards", zip(whole, obs, strict=True), names, ["d"], np.ones((1, genes), bool))
+    counts = vstack(blocks, format="csr")
     counts.indices, counts.indptr = counts.indices.astype(np.int32), counts.indptr.astype(np.int64)
-    anndata.AnnData(counts, var=genes.set_index("gene")).write_h5ad(folder / "cells.h5ad", compression=None)
-    SingleCellMemMapDataset(str(folder / "scdl"), h5ad_path=str(folder / "cells.h5ad"), use_X_not_raw=True).save()
+    anndata.AnnData(counts, var=names.set_index("gene")).write_h5ad(folder / "cells.h5ad", compression=None)
+    given = {"h5ad_path": str(folder / "cells.h5ad"), "use_X_not_raw": True}
+    SingleCellMemMapDataset(str(folder / "scdl"), **given).save()
+    (folder / "made").touch()
 
 
 def ours(folder: Path) -> Iterator[Ragged]:
-    """Window shuffle over memory-mapped shards."""
+    """Memory-mapped shards, with the defaults of training; the batch is what travels to the device."""
     shards = Shards.open(folder / "shards")
-    order = window_shuffle(np.arange(len(shards)), (0, 0), window=256)
+    order = window_shuffle(np.arange(len(shards)), (0, 0))
     for (cells,) in Updates(shards, order, EqualCells(len(order), BATCH, 1)(order), {}, 1):
-        wide = cells.to("cpu")
-        yield wide.gene, wide.count, wide.lengths
+        yield cells.gene, cells.count, cells.lengths
 
 
 def scdataset(folder: Path) -> Iterator[Ragged]:
@@ -60,17 +63,10 @@ def scdataset(folder: Path) -> Iterator[Ragged]:
     from scdataset import BlockShuffling, scDataset
 
     collection = anndata.experimental.AnnCollection([anndata.read_h5ad(folder / "cells.h5ad", backed="r")])
-    dataset = scDataset(
-        collection,
-        BlockShuffling(block_size=64),
-        batch_size=BATCH,
-        fetch_factor=64,
-        drop_last=True,
-        fetch_transform=lambda view: view.X,
-        seed=0,
-    )
+    keys = {"batch_size": BATCH, "fetch_factor": 64, "drop_last": True, "seed": 0}
+    dataset = scDataset(collection, BlockShuffling(block_size=64), fetch_transform=lambda view: view.X, **keys)
     for x in DataLoader(dataset, batch_size=None):
-        yield _from_csr(x)
+        yield torch.from_numpy(x.indices), torch.from_numpy(x.data), torch.from_numpy(np.diff(x.indptr))
 
 
 def scdl(folder: Path) -> Iterator[Ragged]:
@@ -82,26 +78,21 @@ def scdl(folder: Path) -> Iterator[Ragged]:
     generator = torch.Generator().manual_seed(0)
     keys = {"batch_size": BATCH, "shuffle": True, "drop_last": True, "generator": generator}
     for batch in DataLoader(dataset, collate_fn=collate_sparse_matrix_batch, **keys):
-        yield batch.col_indices().long(), batch.values().float(), batch.crow_indices().diff()
+        yield batch.col_indices(), batch.values(), batch.crow_indices().diff()
 
 
-def _from_csr(x: csr_matrix) -> Ragged:
-    gene, count = torch.from_numpy(x.indices).long(), torch.from_numpy(x.data).float()
-    return gene, count, torch.from_numpy(np.diff(x.indptr)).long()
-
-
-def run(loader: Callable, folder: Path, genes: int, most: int) -> tuple[float, int, np.ndarray]:
-    """Cells a second, cells, and sums of counts over each gene; the sums are not timed."""
+def run(loader: Callable, folder: Path, genes: int, wide: bool = False) -> tuple[float, np.ndarray]:
+    """Cells a second of one pass, and sums of counts over each gene, which are not timed."""
     sums, cells, spent = np.zeros(genes), 0, 0.0
     batches, started = loader(folder), time.perf_counter()
     for gene, count, lengths in batches:
+        if wide:
+            gene, count, lengths = gene.long(), count.float(), lengths.long()
         spent += time.perf_counter() - started
         cells += len(lengths)
         sums += np.bincount(gene.numpy(), weights=count.numpy(), minlength=genes)
-        if cells >= most:
-            break
         started = time.perf_counter()
-    return cells / spent, cells, sums
+    return cells / spent, sums
 
 
 def forget(folder: Path) -> None:
@@ -114,31 +105,36 @@ def forget(folder: Path) -> None:
 
 
 def main() -> None:
-    """Print one row a loader: warm, then cold."""
+    """Print one row a loader; warm figures are medians over passes that take turns."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--cells", type=int, default=60_000)
-    parser.add_argument("--most", type=int, default=None, help="stop a pass early; sums are then not compared")
-    arguments = parser.parse_args()
+    parser.add_argument("--cells", type=int, default=60_032, help="a multiple of 64 compares the sums too")
+    parser.add_argument("--genes", type=int, default=19_000)
+    parser.add_argument("--expressed", type=int, default=1_900)
+    parser.add_argument("--passes", type=int, default=3)
+    a = parser.parse_args()
     torch.set_num_threads(1)
-    prepare(arguments.folder, arguments.cells)
-    genes = len(Shards.open(arguments.folder / "shards").genes)
-    rows, sums = [], {}
-    for name, loader in {"ours": ours, "scDataset": scdataset, "bionemo-scdl": scdl}.items():
-        forget(arguments.folder)
-        cold, *_ = run(loader, arguments.folder, genes, arguments.most or arguments.cells)
-        speeds = []
-        for _ in range(3):
-            warm, cells, sums[name] = run(loader, arguments.folder, genes, arguments.most or arguments.cells)
-            speeds.append(warm)
-        rows.append({"loader": name, "cells": cells, "cold": cold, **{f"warm {i}": s for i, s in enumerate(speeds, 1)}})
-    table = pd.DataFrame(rows).set_index("loader")
-    best = table.filter(like="warm").max(axis=1)
-    table["ours / it"] = best["ours"] / best
-    print(table.round(1).to_string())
-    if arguments.most is None and arguments.cells % BATCH == 0:
-        assert all(np.array_equal(sums["ours"], other) for other in sums.values()), "the loaders read other counts"
-        print("sums of counts over each gene agree")
+    warnings.simplefilter("ignore")
+    prepare(a.folder, a.cells, a.genes, a.expressed)
+    loaders = {"ours": ours, "scDataset, uncompressed h5ad": scdataset, "bionemo-scdl, collated": scdl}
+    rows, sums = {name: {"cold": [], "warm": [], "wide": []} for name in loaders}, {}
+    for name, loader in loaders.items():
+        forget(a.folder)
+        rows[name]["cold"].append(run(loader, a.folder, a.genes)[0])
+    for _ in range(a.passes):
+        for name, loader in loaders.items():
+            speed, sums[name] = run(loader, a.folder, a.genes)
+            rows[name]["warm"].append(speed)
+            rows[name]["wide"].append(run(loader, a.folder, a.genes, wide=True)[0])
+    table = pd.DataFrame({name: {key: np.median(v) for key, v in row.items()} for name, row in rows.items()}).T
+    for key in ("cold", "warm", "wide"):
+        table[f"ours / it, {key}"] = table[key]["ours"] / table[key]
+    print(f"{a.cells:,} cells x {a.genes:,} genes, about {a.expressed:,} expressed; cells a second")
+    print(table.to_string(float_format=lambda x: f"{x:,.0f}" if x > 1000 else f"{x:.1f}"))
+    whole = a.cells // BATCH * BATCH == a.cells
+    if whole and not all(np.array_equal(sums["ours"], other) for other in sums.values()):
+        raise SystemExit("the loaders read other counts")
+    print("sums of counts over each gene agree" if whole else "a remainder is left out: sums are not compared")
 
 
 if __name__ == "__main__":

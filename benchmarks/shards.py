@@ -23,7 +23,7 @@ from generate import store
 from scfm.corpus.settings import Corpus, ScanSettings, ScatterSettings, SelectSettings
 from scfm.settings import as_json
 
-BUFFER = 256 * 1024**2
+BUFFER = 128 * 1024**2
 """Bytes of one column of one read, as in the stage."""
 
 
@@ -42,15 +42,23 @@ def discard(path: Path) -> None:
 
 
 def step(name: str, *command: str) -> dict:
-    """Run one process: its wall time, CPU time and peak resident memory."""
+    """Run one process: its wall time, CPU time, peak resident memory, and bytes that it read from files."""
     started = time.perf_counter()
     child = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    read = int(Path(f"/proc/{child.pid}/io").read_text().split()[1])
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise SystemExit(f"{name} failed")
     seconds = time.perf_counter() - started
-    return {"step": name, "s": seconds, "cpu s": usage.ru_utime + usage.ru_stime, "peak MiB": usage.ru_maxrss / 1024}
+    return {
+        "step": name,
+        "s": seconds,
+        "cpu s": usage.ru_utime + usage.ru_stime,
+        "peak MiB": usage.ru_maxrss / 1024,
+        "read MiB": read / 1024**2,
+    }
 
 
 def stage(folder: Path, path: Path, parts: int, buckets: int) -> list[dict]:
@@ -93,17 +101,19 @@ def run(folder: Path, cells: int, genes: int, expressed: int, parts: int, bucket
     path = store(folder, cells, genes, expressed)
     reading = [step("discard", __file__, "--discard", str(path)) for _ in range(3)]
     steps = pd.DataFrame(stage(folder, path, parts, buckets))
-    table = steps.groupby("step", sort=False).agg({"s": "sum", "cpu s": "sum", "peak MiB": "max"})
-    once = float(np.median([row["s"] for row in reading]))
-    table.loc["read and discard, once"] = [once, reading[0]["cpu s"], reading[0]["peak MiB"]]
+    table = steps.groupby("step", sort=False).agg({"s": "sum", "cpu s": "sum", "peak MiB": "max", "read MiB": "sum"})
+    middle = sorted(reading, key=lambda row: row["s"])[len(reading) // 2]
+    table.loc["read and discard, once"] = [middle[column] for column in table.columns]
     print(f"\n{cells:,} cells x {genes:,} genes, about {expressed:,} expressed; {parts} parts, {buckets} buckets")
     print(table.round(1).to_string())
     counted = table.loc[["scan", "scatter", "gather"], "s"].sum()
     return {
         "cells": cells,
         "stage s": table.loc[["scan", "select", "scatter", "gather"], "s"].sum(),
-        "share": 2 * once / counted,
+        "share": 2 * middle["s"] / counted,
         "peak MiB": table.drop("read and discard, once")["peak MiB"].max(),
+        "read MiB": table.loc[["scan", "scatter"], "read MiB"].sum(),
+        "scatter MiB": size(folder / "stage" / "scatter"),
         "store MiB": size(path),
         "shards MiB": size(folder / "stage" / "shards"),
     }

@@ -72,13 +72,15 @@ def test_buckets_hold_one_permutation(prepare, built, tmp_path):
     assert abs(np.corrcoef(joinids, np.arange(len(joinids)))[0, 1]) < 0.2
 
 
-def test_groups_stay_together_when_asked():
+@pytest.mark.parametrize("by", ["donor_id", "tissue", "batch"])  # the batch of spatial cells is their field of view
+def test_groups_stay_together_when_asked(by):
     rng = np.random.default_rng(0)
-    cells = pd.DataFrame({"dataset_id": rng.choice(["a", "b"], 60), "donor_id": rng.choice(["1", "2", "3"], 60)})
-    row = shard_order(cells, Layout(kind="grouped", by="donor_id"))
+    cells = pd.DataFrame({"dataset_id": rng.choice(["a", "b"], 60), by: rng.choice(["1", "2", "3"], 60)})
+    row = shard_order(cells, Layout(kind="grouped", by=by))
     assert sorted(row) == list(range(60))
-    group = (cells["dataset_id"] + cells["donor_id"]).to_numpy()[np.argsort(row)]
+    group = (cells["dataset_id"] + cells[by]).to_numpy()[np.argsort(row)]
     assert (group[1:] != group[:-1]).sum() == 5
+    assert row.tolist() != shard_order(cells, Layout(kind="grouped", by=by, seed=1)).tolist()
 
 
 def test_quality_control_counts_every_drop(built):

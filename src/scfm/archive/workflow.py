@@ -13,6 +13,7 @@ PARTS = (
     "Makefile",
     "README.md",
     "Snakefile",
+    "benchmarks",
     "config",
     "constraints.txt",
     "docs",

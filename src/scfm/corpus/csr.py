@@ -6,8 +6,9 @@ counts.npy    uint16 [nnz]        count, or SENTINEL
 overflow.npy  int64  [k, 2]       (position in counts.npy, count) of every count >= SENTINEL, by position
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from scfm.errors import ScfmError
 
 SENTINEL = 65_535
 MAX_GENES = 65_536
+CACHED = 2**17
+"""Nonzeros worked on at once: they stay in the cache of the processor, which is several times faster."""
 
 
 def write_csr(folder: Path, indptr: np.ndarray, genes: np.ndarray, counts: np.ndarray) -> None:
@@ -35,10 +38,11 @@ def write_csr(folder: Path, indptr: np.ndarray, genes: np.ndarray, counts: np.nd
         raise ScfmError(f"{folder}: count {counts.min()} is negative; shards hold raw counts only")
     folder = Path(folder)
     folder.mkdir(parents=True)
-    large = np.flatnonzero(counts >= SENTINEL)
+    large = np.flatnonzero(counts >= SENTINEL) if counts.size and counts.max() >= SENTINEL else np.empty(0, np.int64)
     np.save(folder / "indptr.npy", np.asarray(indptr, dtype=np.int64))
-    np.save(folder / "genes.npy", genes.astype(np.uint16))
-    np.save(folder / "counts.npy", np.minimum(counts, SENTINEL).astype(np.uint16))
+    np.save(folder / "genes.npy", genes.astype(np.uint16, copy=False))
+    small = np.minimum(counts, SENTINEL) if large.size else counts
+    np.save(folder / "counts.npy", small.astype(np.uint16, copy=False))
     np.save(folder / "overflow.npy", np.column_stack([large, counts[large]]).astype(np.int64))
 
 
@@ -137,6 +141,12 @@ def copy_spans(arrays: Mapping[int, np.ndarray], of: np.ndarray, start: np.ndarr
     """
     spans = zip(of.tolist(), start.tolist(), stop.tolist(), strict=True)
     return np.concatenate([arrays[k][a:b] for k, a, b in spans] or [np.empty(0, np.uint16)])
+
+
+def few_rows(indptr: np.ndarray, nonzeros: int = CACHED) -> Iterator[tuple[int, int]]:
+    """Ranges of rows [low, high), in order, that cover all rows, each of about so many nonzeros."""
+    edges = np.searchsorted(indptr, np.arange(0, indptr[-1], nonzeros))
+    return pairwise(np.unique([0, *edges, len(indptr) - 1]).tolist())
 
 
 def _map(path: Path) -> np.ndarray:

@@ -1,7 +1,6 @@
 """First read of the store: quality metrics of cells, and sums of genes, over one contiguous range."""
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from scfm.corpus.ahead import ahead
+from scfm.corpus.csr import few_rows
 from scfm.corpus.settings import CellQC, ScanSettings
 from scfm.corpus.source import Store, open_source
 from scfm.datasets import Dataset
@@ -20,8 +20,6 @@ FIXED_POINT = 2**16
 not depend on how the store was cut into ranges and blocks."""
 MITOCHONDRIAL = ("MT-", "mt-")
 """How names of mitochondrial genes begin, in human and in mouse."""
-CACHED = 2**17
-"""Nonzeros worked on at once."""
 SUMS = ("cells", "counts", "log_sum", "log_squares")
 
 
@@ -57,12 +55,13 @@ def scan(
     with open_source(settings.source, soma_path, deposits, settings.retry) as store, whole(out) as folder:
         start, stop = part_range(store.cells, part, parts)
         folder.mkdir()
-        tables, sums = [], _Sums(store)
-        for obs, counts in ahead(_blocks(store, start, stop, settings.block)):
-            obs = obs.join(cell_metrics(counts, obs["dataset_id"], store))
-            sums.add(counts, obs, passes(obs, settings.qc))
-            tables.append(obs)
-        cells = pd.concat(tables, ignore_index=True) if tables else store.obs(start, start)
+        obs, sums, metrics = store.obs(start, stop), _Sums(store), []
+        genes, seen = _mitochondrial(store, obs["dataset_id"])
+        for rows, counts in ahead(_blocks(store, obs["soma_joinid"].to_numpy(), start, stop, settings.block)):
+            block = obs.iloc[rows]
+            metrics.append(cell_metrics(counts, block["dataset_id"], genes, seen))
+            sums.add(counts, block["dataset_id"].to_numpy(), passes(metrics[-1], settings.qc))
+        cells = obs.join(pd.concat(metrics)) if metrics else obs
         cells.to_parquet(folder / "cells.parquet", index=False)
         sums.table().to_parquet(folder / "genes.parquet", index=False)
         store.features.to_parquet(folder / "features.parquet", index=False)
@@ -74,16 +73,15 @@ def scan(
     return about
 
 
-def _blocks(store: Store, start: int, stop: int, block: int) -> Iterator[tuple[pd.DataFrame, csr_matrix]]:
-    """Cells that pass the value filter and their counts, block after block."""
+def _blocks(store: Store, joinids: np.ndarray, start: int, stop: int, block: int) -> Iterator[tuple[slice, csr_matrix]]:
+    """Which of the cells, and their counts, block after block."""
     for low in range(start, stop, block):
-        high = min(low + block, stop)
-        obs = store.obs(low, high)
-        yield obs, store.counts(low, high, obs["soma_joinid"].to_numpy())
+        rows = slice(*np.searchsorted(joinids, [low, low + block]))
+        yield rows, store.counts(low, min(low + block, stop), joinids[rows])
 
 
-def cell_metrics(counts: csr_matrix, dataset_id: pd.Series, store: Store) -> pd.DataFrame:
-    """n_counts and n_genes int64, mito_fraction float64, of each row.
+def _mitochondrial(store: Store, dataset_id: pd.Series) -> tuple[np.ndarray, pd.Series]:
+    """Bool [features], the gene is mitochondrial; bool by dataset, it measures one of them.
 
     Raises:
         ScfmError: a dataset is missing in the presence matrix.
@@ -91,8 +89,16 @@ def cell_metrics(counts: csr_matrix, dataset_id: pd.Series, store: Store) -> pd.
     strange = set(dataset_id) - set(store.measured.index)
     if strange:
         raise ScfmError(f"{store.uri}: dataset '{min(strange)}' of obs is missing in census_info/datasets; repair it")
-    mitochondrial = store.features["feature_name"].str.startswith(MITOCHONDRIAL).to_numpy()
-    seen = store.measured.loc[:, mitochondrial].any(axis=1)
+    genes = store.features["feature_name"].str.startswith(MITOCHONDRIAL).to_numpy()
+    return genes, store.measured.loc[:, genes].any(axis=1)
+
+
+def cell_metrics(counts: csr_matrix, dataset_id: pd.Series, mitochondrial: np.ndarray, seen: pd.Series) -> pd.DataFrame:
+    """n_counts and n_genes int64, mito_fraction float64, of each row.
+
+    Args:
+        mitochondrial: bool [features]. seen: bool by dataset, it measures such genes; the fraction is NaN elsewhere.
+    """
     total = np.asarray(counts.sum(axis=1)).ravel()
     share = (counts @ mitochondrial.astype(counts.dtype)) / np.maximum(total, 1)
     return pd.DataFrame(
@@ -132,9 +138,9 @@ class _Sums:
         self._rows: dict[str, int] = {}
         self._sums = np.zeros((len(SUMS), 0, self._features), dtype=np.int64)
 
-    def add(self, counts: csr_matrix, cells: pd.DataFrame, kept: np.ndarray) -> None:
-        for dataset in cells["dataset_id"].unique():
-            rows = np.flatnonzero(kept & (cells["dataset_id"] == dataset).to_numpy())
+    def add(self, counts: csr_matrix, dataset_id: np.ndarray, kept: np.ndarray) -> None:
+        for dataset in pd.unique(dataset_id):
+            rows = np.flatnonzero(kept & (dataset_id == dataset))
             if dataset not in self._rows:
                 self._rows[dataset] = len(self._rows)
                 self._sums = np.concatenate(
@@ -158,9 +164,7 @@ def gene_sums(counts: csr_matrix) -> np.ndarray:
     features, indptr = counts.shape[1], counts.indptr
     sums = np.zeros((len(SUMS), features))
     scale = 1e4 / np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1)
-    # A few rows at a time stay in the cache of the processor: twice as fast as all of them.
-    edges = np.unique([*np.searchsorted(indptr, np.arange(0, indptr[-1], CACHED)), counts.shape[0]])
-    for low, high in pairwise(edges):
+    for low, high in few_rows(indptr):
         inside = slice(indptr[low], indptr[high])
         gene, count = counts.indices[inside].astype(np.intp), counts.data[inside].astype(np.float64)
         log = np.log1p(count * np.repeat(scale[low:high], np.diff(indptr[low : high + 1])))

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from scfm.corpus.ahead import ahead
-from scfm.corpus.csr import copy_spans, write_csr
+from scfm.corpus.csr import SENTINEL, copy_spans, few_rows, write_csr
 from scfm.corpus.scan import part_range
 from scfm.corpus.settings import ScatterSettings
 from scfm.corpus.source import Store, open_source
@@ -17,8 +17,10 @@ from scfm.datasets import Dataset
 from scfm.errors import ScfmError
 from scfm.files import must_exist, whole, write_json
 
-RUN = 2**25
-"""Nonzeros after which a run is ordered and written: 270 MB of memory, whatever the number of cells."""
+RUN = 2**24
+"""Nonzeros after which a run is ordered and written: 140 MB of memory, whatever the number of cells."""
+Piece = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""Genes and counts of a few cells, in narrow integers; number of genes of each cell; its row in the shards."""
 
 
 def scatter(
@@ -53,14 +55,16 @@ def scatter(
         start, stop = part_range(store.cells, part, parts)
         joinids, rows = _own(selection, start, stop)
         folder.mkdir()
-        blocks, runs = [], 0
+        pieces, nonzeros, runs = [], 0, 0
         for counts, own in ahead(_blocks(store, joinids, rows, settings.block, start, stop)):
-            blocks.append((onto_genes(counts, gene_of, genes), own))
-            if sum(block.nnz for block, _ in blocks) >= run:
-                _write_run(folder / f"run-{runs:05d}", blocks)
-                blocks, runs = [], runs + 1
-        if blocks or not runs:
-            _write_run(folder / f"run-{runs:05d}", blocks)
+            for low, high in few_rows(counts.indptr):
+                pieces.append(_narrow(onto_genes(_rows(counts, low, high), gene_of, genes), own[low:high]))
+                nonzeros += len(pieces[-1][0])
+            if nonzeros >= run:
+                _write_run(folder / f"run-{runs:05d}", pieces)
+                pieces, nonzeros, runs = [], 0, runs + 1
+        if pieces or not runs:
+            _write_run(folder / f"run-{runs:05d}", pieces)
             runs += 1
         about = {"start": start, "stop": stop, "cells": len(rows), "runs": runs}
         about["joinids_sha256"] = manifest["joinids_sha256"]
@@ -85,8 +89,22 @@ def onto_genes(counts: csr_matrix, gene_of: np.ndarray, genes: int) -> csr_matri
         kept = gene >= 0
         gene, count, indptr = gene[kept], count[kept], indptr - np.searchsorted(dropped, indptr)
     out = csr_matrix((count, gene, indptr), shape=(counts.shape[0], genes))
+    out = out.tocsc().tocsr()  # sorts each row; for a few rows much faster than sorting
     out.sum_duplicates()
     return out
+
+
+def _rows(counts: csr_matrix, low: int, high: int) -> csr_matrix:
+    inside = slice(counts.indptr[low], counts.indptr[high])
+    indptr = counts.indptr[low : high + 1] - counts.indptr[low]
+    return csr_matrix((counts.data[inside], counts.indices[inside], indptr), shape=(high - low, counts.shape[1]))
+
+
+def _narrow(counts: csr_matrix, rows: np.ndarray) -> Piece:
+    # No gene index is past 16 bits, since the selection refuses such.
+    small = not counts.nnz or counts.data.max() < SENTINEL
+    count = counts.data.astype(np.uint16 if small else np.int64, copy=False)
+    return counts.indices.astype(np.uint16), count, np.diff(counts.indptr).astype(np.int64), rows
 
 
 def _own(selection: Path, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
@@ -105,19 +123,13 @@ def _blocks(
         yield store.counts(low, min(low + block, stop), joinids[own]), rows[own]
 
 
-def _write_run(folder: Path, blocks: list[tuple[csr_matrix, np.ndarray]]) -> None:
-    counts, rows = [block for block, _ in blocks], np.concatenate([np.empty(0, np.int64), *(own for _, own in blocks)])
-    of = np.repeat(np.arange(len(blocks)), [block.shape[0] for block in counts])
-    start, stop = (
-        np.concatenate([np.empty(0, np.int64), *(block.indptr[side] for block in counts)])
-        for side in (slice(None, -1), slice(1, None))
-    )
+def _write_run(folder: Path, pieces: list[Piece]) -> None:
+    lengths, rows = (np.concatenate([np.empty(0, np.int64), *(piece[k] for piece in pieces)]) for k in (2, 3))
+    of = np.repeat(np.arange(len(pieces)), [len(piece[3]) for piece in pieces])
+    stop = np.concatenate([np.empty(0, np.int64), *(np.cumsum(piece[2]) for piece in pieces)])
     order = np.argsort(rows)
-    spans = of[order], start[order], stop[order]
-    indptr = np.concatenate([[0], np.cumsum(spans[2] - spans[1])])
-    # Narrow before they are copied; no gene index is past 16 bits, since the selection refuses such.
-    genes = {k: block.indices.astype(np.uint16) for k, block in enumerate(counts)}
-    wide = max((block.dtype for block in counts), key=lambda dtype: dtype.itemsize, default=np.int32)
-    values = {k: block.data.astype(wide, copy=False) for k, block in enumerate(counts)}
-    write_csr(folder, indptr, copy_spans(genes, *spans), copy_spans(values, *spans))
+    spans = of[order], (stop - lengths)[order], stop[order]
+    genes = copy_spans({k: piece[0] for k, piece in enumerate(pieces)}, *spans)
+    counts = copy_spans({k: piece[1] for k, piece in enumerate(pieces)}, *spans)
+    write_csr(folder, np.concatenate([[0], np.cumsum(lengths[order])]), genes, counts)
     np.save(folder / "rows.npy", rows[order])

@@ -203,7 +203,7 @@ class Corpus(Settings):
     """Contiguous ranges of the store that are read by separate jobs; more parts need less memory each."""
     buckets: Count = 1
     """Shards written."""
-    block: Count = 8192
+    block: Count = 2048
     """Cells read at once."""
     joinids: str | None = None
     """Parquet or CSV file with a column soma_joinid: only these cells, to make a corpus again from its list."""
