@@ -16,6 +16,7 @@ from scfm.errors import ScfmError
 from scfm.files import whole
 from scfm.models.bmfm.network import Network, Task, combine
 from scfm.models.bmfm.view import Cells, make_view
+from scfm.pretrain.loader import Updates
 from scfm.pretrain.optimizer import make_optimizer
 from scfm.pretrain.progress import Progress
 from scfm.pretrain.settings import Training
@@ -69,7 +70,7 @@ class Trainer:
 
     def fit(
         self,
-        updates: Callable[[int, int], IterableDataset],
+        updates: Callable[[int, int], Updates],
         validation: IterableDataset,
         checkpoint: Path,
         stop: Stop,
@@ -210,9 +211,10 @@ class Trainer:
         with torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=mixed):
             yield
 
-    def _loader(self, updates: IterableDataset) -> DataLoader:
+    def _loader(self, updates: Updates) -> DataLoader:
         workers = self.training.workers
-        prefetch = {"prefetch_factor": 4, "worker_init_fn": ignore_stop} if workers else {}
+        start = {"multiprocessing_context": updates.corpus.start_method}
+        prefetch = {"prefetch_factor": 4, "worker_init_fn": ignore_stop, **start} if workers else {}
         return DataLoader(updates, batch_size=None, num_workers=workers, **prefetch)
 
     def _generator(self, split: str, *numbers: int) -> torch.Generator:
