@@ -20,6 +20,12 @@ def codes(shards):
     return {"cell_type": np.arange(len(shards))}
 
 
+def read(shards, rows, labels):
+    """All of them in one batch."""
+    (cells,) = read_cells(shards, rows, np.array([[0, len(rows)]]), labels)
+    return cells
+
+
 def rows_of(updates):
     return [[cells.labels["cell_type"].tolist() for cells in update] for update in updates]
 
@@ -60,7 +66,7 @@ def test_cells_of_a_window_stem_from_few_blocks():
 
 def test_a_batch_holds_the_cells_asked_for(shards, dense, codes):
     rows = np.array([200, 3, 3, 150])
-    cells = read_cells(shards, rows, codes).to("cpu")
+    cells = read(shards, rows, codes).to("cpu")
     table = torch.zeros(4, dense.shape[1])
     table[torch.repeat_interleave(torch.arange(4), cells.lengths), cells.gene] = cells.count
     np.testing.assert_array_equal(table, dense[rows])
@@ -192,7 +198,7 @@ def test_no_view_has_more_tokens_than_the_bound(toy_run, shards, zeros, heads):
     rows = shards.rows("train")
     bound = most_tokens(shards.cells["n_genes"].to_numpy(np.int64)[rows], settings)
     measured = torch.from_numpy(shards.measured)
-    cells = read_cells(shards, rows, {"cell_type": np.zeros(len(shards), np.int64)}).to("cpu")
+    cells = read(shards, rows, {"cell_type": np.zeros(len(shards), np.int64)}).to("cpu")
     view = make_view(cells, settings, measured, torch.Generator().manual_seed(0))
     lengths = view.starts.diff().numpy()
     assert (lengths <= bound).all()
@@ -205,8 +211,8 @@ def test_narrow_integers_widen_on_the_device(tmp_path):
     genes = pd.DataFrame({"gene": ["a", "b", "c"], "ensembl": ""})
     write_shards(tmp_path / "s", [(csr_matrix(counts), cells)], genes, ["d"], np.ones((1, 3), bool))
     shards = Shards.open(tmp_path / "s")
-    batch = read_cells(shards, np.array([1]), {})
-    assert (batch.gene.dtype, read_cells(shards, np.array([0]), {}).count.dtype) == (torch.uint16, torch.int64)
+    batch = read(shards, np.array([1]), {})
+    assert (batch.gene.dtype, read(shards, np.array([0]), {}).count.dtype) == (torch.uint16, torch.int64)
     wide = batch.to("cpu")
     assert (wide.gene.dtype, wide.count.dtype) == (torch.int64, torch.float32)
     assert (wide.gene.tolist(), wide.count.tolist()) == ([0, 2], [3.0, 65_535.0])

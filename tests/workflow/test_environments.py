@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = {path.stem: path for path in (ROOT / "envs").glob("*.yaml")}
 GRAPH = grimp.build_graph("scfm", include_external_packages=True, cache_dir=None)
 # Import names that differ from the name of the package.
-PACKAGES = {"yaml": "pyyaml", "sklearn": "scikit-learn"}
+PACKAGES = {"yaml": "pyyaml", "sklearn": "scikit-learn", "tiledbsoma_ml": "tiledbsoma-ml"}
 # Needed without an import: by pandas, by scanpy, by papermill, for the dataset that comes with it.
 INDIRECT = {"pyarrow", "igraph", "ipykernel", "scanpy"}
 RULES = {

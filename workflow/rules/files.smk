@@ -3,7 +3,7 @@ import json
 import shlex
 
 from scfm.benchmarks.settings import Exposure
-from scfm.corpus.settings import BuildSettings
+from scfm.corpus.settings import BuildSettings, SourceSettings
 from scfm.corpus.synthetic import corpus_names, dataset_row
 from scfm.genes import HUMAN
 from scfm.study import ANNOTATION_FILES
@@ -129,6 +129,25 @@ def corpus_figures():
 
 
 # Models and what they learn.
+def training_cells(run):
+    """Inputs of a training: the shards, or with loader `soma` the selection of cells, and the store if it is local."""
+    if STUDY.runs[run].training.loader == "shards":
+        return {"shards": CORPUS / "shards" / "manifest.json"}
+    names = ["cells.parquet", "genes.parquet", "features.parquet", "measured.npz", "manifest.json"]
+    local = {"soma": CORPUS / "soma"} if SOURCE.kind in ("synthetic", "files") else {}
+    return {"selection": [CORPUS / "selection" / name for name in names], **local}
+
+
+def training_cells_options(run):
+    """The same as options of the command line."""
+    cells = training_cells(run)
+    if "shards" in cells:
+        return f"--shards {cells['shards'].parent}"
+    source = shlex.quote(corpus_settings(SourceSettings))
+    local = f" --soma {cells['soma']}" if "soma" in cells else ""
+    return f"--selection {CORPUS / 'selection'} --source {source}{local}"
+
+
 def model_folder(run, seed):
     return RESULTS / "pretrain" / run / str(seed)
 

@@ -11,7 +11,7 @@ MODEL_FILES = [
 
 rule train:
     input:
-        shards=RESULTS / "corpus" / "shards" / "manifest.json",
+        unpack(lambda w: training_cells(w.run)),
         ontology=resource("cell_ontology"),
     output:
         expand(RESULTS / "pretrain" / "{{run}}" / "{{seed}}" / "{file}", file=MODEL_FILES),
@@ -32,16 +32,16 @@ rule train:
     params:
         settings=lambda w: as_json(STUDY.runs[w.run].model_dump(mode="json", exclude={"description"})),
         launch=f"torchrun --standalone --nproc-per-node={GPUS} -m scfm" if GPUS > 1 else "python -m scfm",
-        shards=RESULTS / "corpus" / "shards",
         work=lambda w, output: WORK / "pretrain" / w.run / w.seed,  # elsewhere is no reason to train again
         out=lambda w: model_folder(w.run, w.seed),
         where=f"--device {STUDY.shared.device} --gpus {STUDY.shared.gpus}" + (" --need-gpu" if PAPER_SCALE else ""),
-        # A function of the input is no reason to rerun.
+        # Functions of the input are no reason to rerun.
+        cells=lambda w, input: training_cells_options(w.run),
         limit=lambda w, input: f"--max-time {STUDY.shared.max_time}" if STUDY.shared.max_time else "",
         code=code("scfm.pretrain.commands:train"),
     shell:
         "{params.launch} pretrain train --settings {params.settings:q} --run {wildcards.run} --seed {wildcards.seed}"
-        " --shards {params.shards} --ontology {input.ontology} --work {params.work} --out {params.out}"
+        " {params.cells} --ontology {input.ontology} --work {params.work} --out {params.out}"
         " --code {params.code:q} {params.where} {params.limit} 2>&1 | tee {log}"
 
 

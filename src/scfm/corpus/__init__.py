@@ -1,11 +1,12 @@
 """Corpus stage: from a SOMA store (local, or the CELLxGENE Census) to training shards.
 
-Public face: `Shards` reads what the stage leaves behind, `write_shards` writes it; `round_robin` lets groups take
-turns.
+Public face: `Shards` reads what the stage leaves behind, `write_shards` writes it, and a `Reader` is what training
+asks of either them or the store itself; `round_robin` lets groups take turns.
 """
 
 from scfm.corpus.order import round_robin
+from scfm.corpus.reader import Reader
 from scfm.corpus.shards import Shards
 from scfm.corpus.write import write_shards
 
-__all__ = ["Shards", "round_robin", "write_shards"]
+__all__ = ["Reader", "Shards", "round_robin", "write_shards"]

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 from scfm.corpus.ahead import ahead
 from scfm.corpus.csr import SENTINEL, copy_spans, few_rows, write_csr
 from scfm.corpus.scan import part_range
-from scfm.corpus.settings import ScatterSettings
+from scfm.corpus.settings import ScatterSettings, Source
 from scfm.corpus.source import Store, open_source
 from scfm.datasets import Dataset
 from scfm.errors import ScfmError
@@ -50,8 +50,7 @@ def scatter(
     manifest = json.loads(must_exist(selection / "manifest.json", "selection").read_text())
     gene_of, genes = gene_of_feature(selection)
     with open_source(settings.source, soma_path, deposits, settings.retry) as store, whole(out) as folder:
-        if settings.source.model_dump(mode="json") != manifest["source"] or len(store.features) != len(gene_of):
-            raise ScfmError(f"{selection}: selected from another store than the one given; select again")
+        refuse_other_store(selection, manifest, settings.source, store)
         start, stop = part_range(store.cells, part, parts)
         joinids, rows = _own(selection, start, stop)
         folder.mkdir()
@@ -70,6 +69,16 @@ def scatter(
         about["joinids_sha256"] = manifest["joinids_sha256"]
         write_json(folder / "part.json", about)
     return about
+
+
+def refuse_other_store(selection: Path, manifest: dict, source: Source, store: Store) -> None:
+    """Refuse a store that a selection was not made from.
+
+    Raises:
+        ScfmError: the settings of the source or the number of features differ.
+    """
+    if source.model_dump(mode="json") != manifest["source"] or len(store.features) != manifest["features"]:
+        raise ScfmError(f"{selection}: selected from another store than the one given; select again")
 
 
 def gene_of_feature(selection: Path) -> tuple[np.ndarray, int]:

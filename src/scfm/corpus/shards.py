@@ -1,20 +1,21 @@
 """Reader of the training shards: what the corpus stage hands to pretraining."""
 
 import json
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from scfm.corpus.csr import CountsFolder, read_spans
+from scfm.corpus.reader import Counts, Reader
 from scfm.errors import ScfmError
 
 
-class Shards:
+class Shards(Reader):
     """A directory of immutable shards; row i of `cells` is row i over the concatenated shards.
 
-    Opening reads only the manifest; tables are read when first used and counts stay memory-mapped. An instance
+    Opening reads only the manifest; counts stay memory-mapped. Totals in `cells` are over the kept genes. An instance
     can be sent to another process: it is opened again there.
     """
 
@@ -49,59 +50,19 @@ class Shards:
         return Shards.open, (self.path,)
 
     def __len__(self) -> int:
-        """Number of cells."""
         return int(self._starts[-1])
 
-    @cached_property
-    def cells(self) -> pd.DataFrame:
-        """One row a cell: labels, dataset, donor, batch, split, totals over the kept genes."""
-        return pd.read_parquet(self.path / "cells.parquet")
+    def stream(self, spans: Iterable[np.ndarray]) -> Iterator[Counts]:
+        return map(self.read, spans)
 
-    @cached_property
-    def genes(self) -> pd.DataFrame:
-        """One row a gene, in the order of the gene index."""
-        return pd.read_parquet(self.path / "genes.parquet")
+    def reading_order(self, rows: np.ndarray) -> np.ndarray:
+        return rows
 
-    @cached_property
-    def datasets(self) -> list[str]:
-        """Dataset ids in the order of the rows of `measured`."""
-        with np.load(self.path / "measured.npz") as stored:
-            return stored["datasets"].astype(str).tolist()
-
-    @cached_property
-    def measured(self) -> np.ndarray:
-        """Bool [datasets, genes]: the dataset's assay or annotation could have seen the gene."""
-        with np.load(self.path / "measured.npz") as stored:
-            return stored["measured"]
-
-    @cached_property
-    def dataset_codes(self) -> np.ndarray:
-        """Row of `measured` of each cell, int64 [cells]."""
-        codes = pd.Index(self.datasets).get_indexer(self.cells["dataset_id"])
-        if (codes < 0).any():
-            strange = self.cells["dataset_id"].to_numpy()[codes < 0][0]
-            raise ScfmError(f"{self.path / 'measured.npz'}: dataset '{strange}' of cells.parquet is missing")
-        return codes.astype(np.int64)
-
-    @cached_property
-    def turns(self) -> np.ndarray | None:
-        """Value of each cell in the column whose values take turns in training, int64 [cells]; None without such."""
-        field = self.manifest.get("settings", {}).get("layout", {}).get("round_robin")
-        return None if field is None else pd.factorize(self.cells[field])[0].astype(np.int64)
-
-    def rows(self, split: str) -> np.ndarray:
-        """Rows of one split ("train" or "validation"), int64, ascending."""
-        return np.flatnonzero(self.cells["split"].to_numpy() == split)
-
-    def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def read(self, rows: np.ndarray) -> Counts:
         """Read cells in the order asked, across shards.
 
         Args:
             rows: int [n], any order, repeats allowed.
-
-        Returns:
-            gene index uint16 [nnz]; counts [nnz], uint16, or int64 if one of them needs more; number of expressed
-            genes of each row int64 [n].
 
         Raises:
             IndexError: a row is negative or past the last cell.

@@ -21,9 +21,12 @@ def train(
     settings: Annotated[str, typer.Option(help="JSON of the run (config/runs/*.yaml, resolved)")],
     run: Annotated[str, typer.Option(help="name of the run")],
     seed: Annotated[int, typer.Option(help="seed of weights and batches")],
-    shards: Annotated[Path, typer.Option(help="folder of training shards")],
     work: Annotated[Path, typer.Option(help="folder of checkpoints")],
     out: Annotated[Path, typer.Option(help="model directory to write")],
+    shards: Annotated[Path | None, typer.Option(help="folder of training shards, for loader shards")] = None,
+    selection: Annotated[Path | None, typer.Option(help="written by 'corpus select', for loader soma")] = None,
+    source: Annotated[str, typer.Option(help="JSON with source, retry, for loader soma")] = "{}",
+    soma: Annotated[Path | None, typer.Option(help="local SOMA, for loader soma where the source is local")] = None,
     ontology: Annotated[Path | None, typer.Option(help="Cell Ontology, for HCE runs")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu")] = "auto",
     gpus: Annotated[int, typer.Option(help="GPUs to use where there are any")] = 1,
@@ -34,10 +37,16 @@ def train(
     """Train one run with one seed; resume from its last checkpoint."""
     import torch
 
+    from scfm.corpus.settings import SourceSettings
     from scfm.pretrain.settings import Run
     from scfm.pretrain.train import train as train_run
 
     resolved = parse(Run, settings, "--settings")
+    loader = resolved.training.loader
+    option, corpus = ("--shards", shards) if loader == "shards" else ("--selection", selection)
+    if corpus is None:
+        raise ScfmError(f"run '{run}': training.loader is '{loader}' and {option} is missing; name the folder with it")
+    read_from = (parse(SourceSettings, source, "--source"), soma) if loader == "soma" else ()
     there = torch.cuda.device_count()
     if device not in ("auto", "cpu", "gpu"):
         raise ScfmError(f"device: '{device}' is not known; choose auto, cpu or gpu")
@@ -46,6 +55,7 @@ def train(
     devices = 0 if device == "cpu" else min(gpus, there)
     if not devices and device == "auto":
         print(f"pretrain {run}/{seed}: no GPU visible, training on the CPU", flush=True)
-    summary = train_run(resolved, f"{run}/{seed}", seed, shards, ontology, work, out, devices, code, max_time)
+    name = f"{run}/{seed}"
+    summary = train_run(resolved, name, seed, corpus, ontology, work, out, devices, code, max_time, *read_from)
     if summary:
         print(summary)

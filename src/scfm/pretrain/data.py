@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from scfm.corpus import Shards
+from scfm.corpus import Reader
 from scfm.errors import ScfmError
 from scfm.ontology import UNKNOWN, LabelTree, Ontology
 
@@ -48,22 +48,22 @@ def label_codes(cells: pd.DataFrame, tree: LabelTree | None) -> dict[str, np.nda
     return {"cell_type": cells["cell_type_ontology_term_id"].map(codes).fillna(-1).to_numpy(np.int64)}
 
 
-def marginals(shards: Shards, rows: np.ndarray, block: int = 4096) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def marginals(corpus: Reader, rows: np.ndarray, block: int = 4096) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Per-gene statistics of cells: running sums only.
 
     Returns:
         n measured (int64), zero fraction among them (float64, 1 where never measured) and mean of
         log1p(1e4 · x / total) where above 0 (float64, 0 where never expressed), each [genes].
     """
-    genes = len(shards.genes)
+    genes = len(corpus.genes)
     nonzero, total = np.zeros(genes), np.zeros(genes)
-    for start in range(0, len(rows), block):
-        gene, count, lengths = shards.read(rows[start : start + block])
+    rows = corpus.reading_order(rows)
+    for gene, count, lengths in corpus.stream(rows[start : start + block] for start in range(0, len(rows), block)):
         cell = np.repeat(np.arange(len(lengths)), lengths)
         depth = np.bincount(cell, weights=count, minlength=len(lengths))
         nonzero += np.bincount(gene, minlength=genes)
         total += np.bincount(gene, weights=np.log1p(1e4 * count / depth[cell]), minlength=genes)
-    per_dataset = np.bincount(shards.dataset_codes[rows], minlength=len(shards.measured))
-    n = per_dataset @ shards.measured.astype(np.int64)
+    per_dataset = np.bincount(corpus.dataset_codes[rows], minlength=len(corpus.measured))
+    n = per_dataset @ corpus.measured.astype(np.int64)
     zero_fraction = 1 - np.divide(nonzero, n, out=np.zeros(genes), where=n > 0)
     return n, zero_fraction, np.divide(total, nonzero, out=np.zeros(genes), where=nonzero > 0)

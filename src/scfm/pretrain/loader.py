@@ -1,12 +1,13 @@
 """Batches of cells: what they hold depends on seed, epoch, rank and world size alone, not on workers or resuming."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 import torch
 from torch.utils.data import IterableDataset
 
-from scfm.corpus import Shards
+from scfm.corpus import Reader
 from scfm.errors import ScfmError
 from scfm.models.bmfm.view import Cells
 
@@ -16,26 +17,36 @@ WINDOW = 1024
 """Blocks of a window: 65,536 cells, about half a gigabyte of the paper's corpus."""
 
 
-def read_cells(shards: Shards, rows: np.ndarray, labels: dict[str, np.ndarray]) -> Cells:
-    """One ragged batch of raw counts, in the narrow integers of the shards."""
-    gene, count, lengths = shards.read(rows)
-    return Cells(
-        torch.from_numpy(gene),
-        torch.from_numpy(count),
-        torch.from_numpy(lengths),
-        torch.from_numpy(shards.dataset_codes[rows]),
-        {name: torch.from_numpy(codes[rows]) for name, codes in labels.items()},
-    )
+def read_cells(corpus: Reader, order: np.ndarray, edges: np.ndarray, labels: dict[str, np.ndarray]) -> Iterator[Cells]:
+    """Ragged batches of raw counts in narrow integers, one after the other.
+
+    Args:
+        order: rows of the corpus. edges: int64 [batches, 2], start and stop of each batch within `order`.
+    """
+
+    def spans() -> Iterator[np.ndarray]:
+        return (order[start:stop] for start, stop in edges)
+
+    # Two passes over the spans: a reader may run ahead.
+    for rows, (gene, count, lengths) in zip(spans(), corpus.stream(spans()), strict=True):
+        yield Cells(
+            torch.from_numpy(gene),
+            torch.from_numpy(count),
+            torch.from_numpy(lengths),
+            torch.from_numpy(corpus.dataset_codes[rows]),
+            {name: torch.from_numpy(codes[rows]) for name, codes in labels.items()},
+        )
 
 
 def window_shuffle(rows: np.ndarray, seed: tuple[int, ...], block: int = BLOCK, window: int = WINDOW) -> np.ndarray:
     """A permutation of `rows` in which cells that are read at the same time lie near each other.
 
     Blocks of neighbours are dealt to windows at random, and the cells of a window are shuffled; the shards being
-    permuted themselves, a window is a random sample of the corpus. Up to one window it is a plain permutation.
+    permuted themselves, a window is a random sample of the corpus (of a store, a sample of its blocks). Up to one
+    window it is a plain permutation.
 
     Args:
-        rows: int64 [cells], ascending. block: cells. window: blocks.
+        rows: int64 [cells], in reading order. block: cells. window: blocks.
     """
     rng = np.random.default_rng(seed)
     if len(rows) <= block * window:
@@ -71,7 +82,7 @@ class EqualTokens:
     that shares of budget - longest keep within the budget, whatever the order.
 
     Args:
-        tokens: int64, tokens of each row of the shards. rows: those that are dealt out.
+        tokens: int64, tokens of each row of the corpus. rows: those that are dealt out.
 
     Raises:
         ScfmError: the budget is below three times the longest cell.
@@ -101,13 +112,13 @@ class Updates(IterableDataset):
     """The updates of one epoch from `first` on: lists of micro-batches.
 
     Args:
-        order: rows of the shards in the epoch's order.
+        order: rows of the corpus in the epoch's order.
         edges: of the micro-batches within `order`; their number is a multiple of `accumulate * world`.
     """
 
     def __init__(
         self,
-        shards: Shards,
+        corpus: Reader,
         order: np.ndarray,
         edges: np.ndarray,
         labels: dict[str, np.ndarray],
@@ -116,7 +127,7 @@ class Updates(IterableDataset):
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        self.shards, self.order, self.edges, self.labels = shards, order, edges, labels
+        self.corpus, self.order, self.edges, self.labels = corpus, order, edges, labels
         self.accumulate, self.first, self.rank, self.world = accumulate, first, rank, world
 
     def __len__(self) -> int:
@@ -127,30 +138,31 @@ class Updates(IterableDataset):
         worker = torch.utils.data.get_worker_info()
         offset, step = (worker.id, worker.num_workers) if worker else (0, 1)
         batches = np.arange(len(self.edges) - 1).reshape(len(self), self.world, self.accumulate)
-        for update in batches[self.first + offset :: step, self.rank]:
-            spans = [self.order[self.edges[batch] : self.edges[batch + 1]] for batch in update]
-            yield [read_cells(self.shards, rows, self.labels) for rows in spans]
+        mine = batches[self.first + offset :: step, self.rank]
+        edges = np.column_stack([self.edges[mine.ravel()], self.edges[mine.ravel() + 1]])
+        cells = read_cells(self.corpus, self.order, edges, self.labels)
+        for _ in mine:
+            yield list(islice(cells, self.accumulate))
 
 
 class Batches(IterableDataset):
-    """The validation cells in file order, dealt to the ranks batch by batch."""
+    """The validation cells in the order given, dealt to the ranks batch by batch."""
 
     def __init__(
         self,
-        shards: Shards,
+        corpus: Reader,
         rows: np.ndarray,
         labels: dict[str, np.ndarray],
         batch_cells: int,
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        self.shards, self.rows, self.labels = shards, rows, labels
-        self.starts = range(rank * batch_cells, len(rows), world * batch_cells)
-        self.batch_cells = batch_cells
+        self.corpus, self.rows, self.labels = corpus, rows, labels
+        starts = np.arange(rank * batch_cells, len(rows), world * batch_cells)
+        self.edges = np.column_stack([starts, starts + batch_cells])
 
     def __len__(self) -> int:
-        return len(self.starts)
+        return len(self.edges)
 
     def __iter__(self) -> Iterator[Cells]:
-        for start in self.starts:
-            yield read_cells(self.shards, self.rows[start : start + self.batch_cells], self.labels)
+        return read_cells(self.corpus, self.rows, self.edges, self.labels)

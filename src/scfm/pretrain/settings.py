@@ -41,6 +41,8 @@ class Training(Settings):
     """Cells of one validation batch."""
     workers: int = Field(4, ge=0)
     """Processes that prepare batches; 0 prepares them in the training process."""
+    loader: Literal["shards", "soma"] = "shards"
+    """Where cells are read: the training shards, or direct from the store of the corpus, which must be a SOMA."""
 
     @model_validator(mode="after")
     def _last_epoch_is_validated(self) -> "Training":

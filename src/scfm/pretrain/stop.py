@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -45,6 +46,20 @@ def stop_on_request(max_minutes: float | None) -> Iterator[Stop]:
         for number, handler in before.items():
             ended = number == stop.signal == signal.SIGTERM
             signal.signal(number, signal.SIG_IGN if ended else handler)
+
+
+@contextmanager
+def spare_new_processes() -> Iterator[None]:
+    """Let SIGTERM and SIGINT not reach the processes that are started in the block; this one meets them by its end.
+
+    A process that is not forked needs seconds until it can ignore them itself.
+    """
+    resource_tracker.ensure_running()  # its start would unblock them
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def ignore_stop(worker: int = 0) -> None:

@@ -13,7 +13,8 @@ from lightning.fabric.plugins.environments import LightningEnvironment, TorchEla
 from lightning.fabric.strategies import DDPStrategy
 
 from scfm.code import digest
-from scfm.corpus import Shards, round_robin
+from scfm.corpus import Reader, Shards, round_robin
+from scfm.corpus.settings import SourceSettings
 from scfm.errors import ScfmError
 from scfm.model import write_model
 from scfm.models.bmfm.network import Network
@@ -32,20 +33,24 @@ def train(
     run: Run,
     name: str,
     seed: int,
-    shards_path: Path,
+    corpus_path: Path,
     ontology_path: Path | None,
     work: Path,
     out: Path,
     devices: int,
     code: str = "",
     max_minutes: float | None = None,
+    source: SourceSettings | None = None,
+    soma_path: Path | None = None,
 ) -> str:
     """Train from the last checkpoint in `work`, if there is one of these settings, and write `out`.
 
     Args:
+        corpus_path: training shards, or with loader `soma` the selection of cells.
         devices: GPUs (then started by torchrun when above 1), or 0 for the CPU.
         code: digest of the code, where a checkpoint of other code must not be resumed.
         max_minutes: time after which to write a checkpoint and stop.
+        source, soma_path: with loader `soma`, where the cells were selected from and the local SOMA if it is one.
 
     Returns:
         A summary line; empty on all processes but the first.
@@ -61,23 +66,24 @@ def train(
     rank = int(os.environ.get("RANK", 0))
     for logger in ("lightning.fabric", "lightning.pytorch"):
         logging.getLogger(logger).setLevel(logging.ERROR)  # hints; what matters is printed by `Progress`
-    shards = Shards.open(shards_path)
+    corpus = _open(run, corpus_path, source, soma_path)
     if run.model.heads and ontology_path is None:
         raise ScfmError(f"{name}: a run with a label head needs the Cell Ontology; name its file with --ontology")
-    tree = label_tree(shards.cells, Ontology.read(ontology_path)) if run.model.heads else None
+    tree = label_tree(corpus.cells, Ontology.read(ontology_path)) if run.model.heads else None
     train_rows, validation_rows = (
-        choose_rows(shards.cells, split, run.corpus_fraction, seed=0) for split in ("train", "validation")
+        choose_rows(corpus.cells, split, run.corpus_fraction, seed=0) for split in ("train", "validation")
     )
-    labels = label_codes(shards.cells, tree)
+    labels = label_codes(corpus.cells, tree)
     t = run.training
 
-    plan = _plan(run, shards, train_rows, t.accumulate * world)
+    neighbours = corpus.reading_order(train_rows)
+    plan = _plan(run, corpus, train_rows, t.accumulate * world)
 
     def updates(epoch: int, first: int) -> Updates:
-        order = window_shuffle(train_rows, (seed, epoch))
-        if shards.turns is not None:
-            order = round_robin(order, shards.turns[order])
-        return Updates(shards, order, plan(order), labels, t.accumulate, first, rank, world)
+        order = window_shuffle(neighbours, (seed, epoch))
+        if corpus.turns is not None:
+            order = round_robin(order, corpus.turns[order])
+        return Updates(corpus, order, plan(order), labels, t.accumulate, first, rank, world)
 
     if run.trained and not plan.batches:
         raise ScfmError(
@@ -86,16 +92,16 @@ def train(
         )
     with sole_trainer(work / f"rank{rank}"):
         each = plan.batches // (t.accumulate * world)
-        trainer = _trainer(run, name, seed, shards, tree, train_rows, validation_rows, each, devices)
-        validation = Batches(shards, validation_rows, labels, t.validation_cells, rank, world)
+        trainer = _trainer(run, name, seed, corpus, tree, train_rows, validation_rows, each, devices)
+        validation = Batches(corpus, corpus.reading_order(validation_rows), labels, t.validation_cells, rank, world)
         if run.trained:
-            checkpoint = work / _checkpoint_name(run, seed, shards_path, tree, code)
+            checkpoint = work / _checkpoint_name(run, seed, corpus, tree, code)
             with stop_on_request(max_minutes) as stop:
                 trainer.fit(updates, validation, checkpoint, stop)
         else:
             trainer.validate(validation, epoch=0)
         if not rank:
-            _write(out, run, name, seed, shards, tree, trainer, len(train_rows), len(validation_rows))
+            _write(out, run, name, seed, corpus, tree, trainer, len(train_rows), len(validation_rows))
     if rank:
         return ""
     losses = {key: value for key, value in trainer.metrics[-1].items() if key.startswith("validate")}
@@ -105,29 +111,37 @@ def train(
     )
 
 
-def _plan(run: Run, shards: Shards, rows: np.ndarray, multiple: int) -> EqualCells | EqualTokens:
+def _open(run: Run, path: Path, source: SourceSettings | None, soma_path: Path | None) -> Reader:
+    if run.training.loader == "shards":
+        return Shards.open(path)
+    from scfm.corpus.direct import Direct
+
+    return Direct.open(path, source, soma_path)
+
+
+def _plan(run: Run, corpus: Reader, rows: np.ndarray, multiple: int) -> EqualCells | EqualTokens:
     if run.training.batch_tokens is None:
         return EqualCells(len(rows), run.training.batch_cells, multiple)
-    tokens = most_tokens(shards.cells["n_genes"].to_numpy(np.int64), run.model)
+    tokens = most_tokens(corpus.cells["n_genes"].to_numpy(np.int64), run.model)
     return EqualTokens(tokens, rows, run.training.batch_tokens, multiple)
 
 
-def _trainer(run: Run, name, seed, shards, tree, train_rows, validation_rows, updates: int, devices: int) -> Trainer:
+def _trainer(run: Run, name, seed, corpus, tree, train_rows, validation_rows, updates: int, devices: int) -> Trainer:
     fabric = _fabric(devices)
     membership = torch.from_numpy(tree.membership) if tree else None
-    network = Network(run.model, len(shards.genes), membership, seed)
+    network = Network(run.model, len(corpus.genes), membership, seed)
     if run.model.objective.kind == "wced" and run.model.objective.marginal_init:
-        _, zero_fraction, mean = marginals(shards, train_rows[:100_000])
+        _, zero_fraction, mean = marginals(corpus, train_rows[:100_000])
         network.decoder.start_at_marginals(torch.from_numpy(zero_fraction).float(), torch.from_numpy(mean).float())
-    n, zero_fraction, mean_nonzero = marginals(shards, validation_rows)
+    n, zero_fraction, mean_nonzero = marginals(corpus, validation_rows)
     return Trainer(
         fabric,
         network,
         run.training,
-        torch.from_numpy(shards.measured),
+        torch.from_numpy(corpus.measured),
         torch.from_numpy(mean_nonzero).float(),
         np.where(n > 0, zero_fraction, np.nan),
-        shards.genes["gene"].tolist(),
+        corpus.genes["gene"].tolist(),
         seed,
         name,
         updates,
@@ -149,7 +163,7 @@ def _fabric(devices: int) -> lightning.Fabric:
     return fabric
 
 
-def _write(out, run, name, seed, shards, tree, trainer: Trainer, n_train: int, n_validation: int) -> None:
+def _write(out, run, name, seed, corpus, tree, trainer: Trainer, n_train: int, n_validation: int) -> None:
     errors = pd.concat(trainer.errors, ignore_index=True)
     errors.insert(0, "run", name.split("/")[0])
     errors.insert(1, "seed", seed)
@@ -166,11 +180,11 @@ def _write(out, run, name, seed, shards, tree, trainer: Trainer, n_train: int, n
         "updates": trainer.step,
         "code": digest("scfm.pretrain.commands:train"),
     }
-    write_model(out, trainer.network, about, shards.genes, tree, metrics, errors)
+    write_model(out, trainer.network, about, corpus.genes, tree, metrics, errors)
 
 
-def _checkpoint_name(run: Run, seed: int, shards_path: Path, tree: LabelTree | None, code: str) -> str:
+def _checkpoint_name(run: Run, seed: int, corpus: Reader, tree: LabelTree | None, code: str) -> str:
     """Stands for everything that a checkpoint depends on, so that a stale one is never resumed."""
-    manifest = (Path(shards_path) / "manifest.json").read_text()
+    manifest = (corpus.path / "manifest.json").read_text()
     parts = (as_json(run), str(seed), manifest, as_json(tree.to_json() if tree else {}), code)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16] + ".ckpt"

@@ -1,8 +1,8 @@
 """One training: updates, validations, and the state from which it goes on exactly where it stopped."""
 
 import sys
-from collections.abc import Callable
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import lightning
@@ -16,10 +16,11 @@ from scfm.errors import ScfmError
 from scfm.files import whole
 from scfm.models.bmfm.network import Network, Task, combine
 from scfm.models.bmfm.view import Cells, make_view
+from scfm.pretrain.loader import Updates
 from scfm.pretrain.optimizer import make_optimizer
 from scfm.pretrain.progress import Progress
 from scfm.pretrain.settings import Training
-from scfm.pretrain.stop import Stop, ignore_stop
+from scfm.pretrain.stop import Stop, ignore_stop, spare_new_processes
 from scfm.pretrain.tracking import GeneErrors
 
 SPLITS = {"train": 0, "validate": 1}
@@ -69,7 +70,7 @@ class Trainer:
 
     def fit(
         self,
-        updates: Callable[[int, int], IterableDataset],
+        updates: Callable[[int, int], Updates],
         validation: IterableDataset,
         checkpoint: Path,
         stop: Stop,
@@ -91,7 +92,7 @@ class Trainer:
             first = self.step - self.epoch * self.updates
             self.module.train()
             self.progress.enter()
-            for update in self._loader(updates(self.epoch, first)):
+            for update in self._batches(updates(self.epoch, first)):
                 self.progress.begin()
                 stopping = self.update(update, stop)
                 self.progress.end(update, self._ranks)
@@ -210,10 +211,12 @@ class Trainer:
         with torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=mixed):
             yield
 
-    def _loader(self, updates: IterableDataset) -> DataLoader:
-        workers = self.training.workers
-        prefetch = {"prefetch_factor": 4, "worker_init_fn": ignore_stop} if workers else {}
-        return DataLoader(updates, batch_size=None, num_workers=workers, **prefetch)
+    def _batches(self, updates: Updates) -> Iterator[list[Cells]]:
+        workers, start = self.training.workers, updates.corpus.start_method
+        prefetch = {"prefetch_factor": 4, "worker_init_fn": ignore_stop, "multiprocessing_context": start}
+        loader = DataLoader(updates, batch_size=None, num_workers=workers, **(prefetch if workers else {}))
+        with spare_new_processes() if workers and start else nullcontext():
+            return iter(loader)
 
     def _generator(self, split: str, *numbers: int) -> torch.Generator:
         """A generator that depends on the seed and the position alone, so that a resumed run is the same run."""
