@@ -8,8 +8,9 @@ from scipy.sparse import csr_matrix, random
 
 from scfm.corpus.ahead import ahead
 from scfm.corpus.common import WIDE, raw_counts
+from scfm.corpus.csr import row_sums
 from scfm.corpus.gather import gather
-from scfm.corpus.scan import FIXED_POINT, gene_sums
+from scfm.corpus.scan import FIXED_POINT, blocks, gene_sums
 from scfm.corpus.scatter import onto_genes, scatter
 from scfm.corpus.settings import ScatterSettings
 from scfm.errors import ScfmError
@@ -28,6 +29,13 @@ def test_reading_ahead_keeps_order_and_raises_where_the_error_was():
     with pytest.raises(ScfmError, match="the third"):
         seen.extend(ahead(items()))
     assert seen == [1, 2]
+
+
+def test_blocks_are_cut_at_multiples_of_their_size():
+    assert list(blocks(0, 10, 4)) == [(0, 4), (4, 8), (8, 10)]
+    assert list(blocks(3, 9, 4)) == [(3, 4), (4, 8), (8, 9)]
+    assert list(blocks(5, 7, 4)) == [(5, 7)]
+    assert list(blocks(8, 8, 4)) == []
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -76,3 +84,14 @@ def test_short_runs_give_the_same_shards(prepare, built, small, local_soma, tmp_
     assert json.loads((tmp_path / "part" / "part.json").read_text()) == done
     manifest = gather(tmp_path / "selection", [tmp_path / "part"], tmp_path / "shards")
     assert manifest["files"] == json.loads((built / "shards" / "manifest.json").read_text())["files"]
+
+
+def test_sums_of_rows_with_empty_ones_among_them():
+    rng = np.random.default_rng(1)
+    dense = rng.poisson(0.5, (400, 700)) * rng.integers(1, 60_000, (400, 700))
+    dense[[0, 17, 18, 399]] = 0
+    np.testing.assert_array_equal(row_sums(csr_matrix(dense)), dense.sum(1))
+    narrow = csr_matrix((dense % 65_536).astype(np.uint16))
+    np.testing.assert_array_equal(row_sums(narrow), (dense % 65_536).sum(1))
+    assert row_sums(csr_matrix((3, 4), dtype=np.uint16)).tolist() == [0, 0, 0]
+    assert row_sums(csr_matrix((0, 4), dtype=np.uint16)).tolist() == []

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from scfm.errors import ScfmError
 
@@ -141,6 +142,16 @@ def copy_spans(arrays: Mapping[int, np.ndarray], of: np.ndarray, start: np.ndarr
     """
     spans = zip(of.tolist(), start.tolist(), stop.tolist(), strict=True)
     return np.concatenate([arrays[k][a:b] for k, a, b in spans] or [np.empty(0, np.uint16)])
+
+
+def row_sums(counts: csr_matrix) -> np.ndarray:
+    """Total of each row, int64 [rows]; for narrow integers several times faster than scipy's sum."""
+    sums = np.zeros(counts.shape[0], dtype=np.int64)
+    for low, high in few_rows(counts.indptr):
+        edges = counts.indptr[low : high + 1]
+        running = np.cumsum(counts.data[edges[0] : edges[-1]], dtype=np.int64)
+        sums[low:high] = np.diff(np.concatenate([[0], running])[edges - edges[0]])
+    return sums
 
 
 def few_rows(indptr: np.ndarray, nonzeros: int = CACHED) -> Iterator[tuple[int, int]]:

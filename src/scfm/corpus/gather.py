@@ -58,9 +58,10 @@ def _buckets(
     cells: pd.DataFrame, runs: list[tuple[CountsFolder, np.ndarray]], genes: int, buckets: int
 ) -> Iterator[tuple[csr_matrix, pd.DataFrame]]:
     """(counts [cells, genes], cells) of one bucket after the other, in row order."""
-    folders = [counts for counts, _ in runs]
     edges = len(cells) * np.arange(buckets + 1) // buckets
     for start, stop in pairwise(edges):
+        # Opened anew, so that what was mapped of them does not add up over the buckets.
+        folders = [CountsFolder(counts.folder) for counts, _ in runs]
         slices = [np.searchsorted(rows, [start, stop]) for _, rows in runs]
         order = np.argsort(
             np.concatenate([rows[low:high] for (_, rows), (low, high) in zip(runs, slices, strict=True)])

@@ -1,6 +1,7 @@
 """First read of the store: quality metrics of cells, and sums of genes, over one contiguous range."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from scfm.corpus.ahead import ahead
-from scfm.corpus.csr import few_rows
+from scfm.corpus.csr import few_rows, row_sums
 from scfm.corpus.settings import CellQC, ScanSettings
 from scfm.corpus.source import Store, open_source
 from scfm.datasets import Dataset
@@ -32,6 +33,15 @@ def part_range(cells: int, part: int, parts: int) -> tuple[int, int]:
     if not 0 <= part < parts:
         raise ScfmError(f"--part: {part} does not exist; give 0 to {parts - 1} for --parts {parts}")
     return cells * part // parts, cells * (part + 1) // parts
+
+
+def blocks(start: int, stop: int, block: int) -> Iterator[tuple[int, int]]:
+    """Ranges [low, high) that cover [start, stop), cut at multiples of `block`.
+
+    Stores keep cells in tiles (the Census of 2,048); blocks across two tiles would read each of them twice.
+    """
+    edges = [start, *range((start // block + 1) * block, stop, block), stop]
+    return pairwise(edges) if start < stop else iter(())
 
 
 def scan(
@@ -75,9 +85,9 @@ def scan(
 
 def _blocks(store: Store, joinids: np.ndarray, start: int, stop: int, block: int) -> Iterator[tuple[slice, csr_matrix]]:
     """Which of the cells, and their counts, block after block."""
-    for low in range(start, stop, block):
-        rows = slice(*np.searchsorted(joinids, [low, low + block]))
-        yield rows, store.counts(low, min(low + block, stop), joinids[rows])
+    for low, high in blocks(start, stop, block):
+        rows = slice(*np.searchsorted(joinids, [low, high]))
+        yield rows, store.counts(low, high, joinids[rows])
 
 
 def _mitochondrial(store: Store, dataset_id: pd.Series) -> tuple[np.ndarray, pd.Series]:
@@ -99,11 +109,11 @@ def cell_metrics(counts: csr_matrix, dataset_id: pd.Series, mitochondrial: np.nd
     Args:
         mitochondrial: bool [features]. seen: bool by dataset, it measures such genes; the fraction is NaN elsewhere.
     """
-    total = np.asarray(counts.sum(axis=1)).ravel()
+    total = row_sums(counts)
     share = (counts @ mitochondrial.astype(counts.dtype)) / np.maximum(total, 1)
     return pd.DataFrame(
         {
-            "n_counts": total.astype(np.int64),
+            "n_counts": total,
             "n_genes": np.diff(counts.indptr).astype(np.int64),
             "mito_fraction": np.where(dataset_id.map(seen).to_numpy(bool), share, np.nan),
         },
@@ -163,7 +173,7 @@ def gene_sums(counts: csr_matrix) -> np.ndarray:
     """int64 [4, features]: expressing cells, counts, and fixed-point sums of log1p(1e4 x / S) and its square."""
     features, indptr = counts.shape[1], counts.indptr
     sums = np.zeros((len(SUMS), features))
-    scale = 1e4 / np.maximum(np.asarray(counts.sum(axis=1)).ravel(), 1)
+    scale = 1e4 / np.maximum(row_sums(counts), 1)
     for low, high in few_rows(indptr):
         inside = slice(indptr[low], indptr[high])
         gene, count = counts.indices[inside].astype(np.intp), counts.data[inside].astype(np.float64)

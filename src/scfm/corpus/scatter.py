@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 
 from scfm.corpus.ahead import ahead
 from scfm.corpus.csr import SENTINEL, copy_spans, few_rows, write_csr
-from scfm.corpus.scan import part_range
+from scfm.corpus.scan import blocks, part_range
 from scfm.corpus.settings import ScatterSettings, Source
 from scfm.corpus.source import Store, open_source
 from scfm.datasets import Dataset
@@ -127,9 +127,9 @@ def _blocks(
     store: Store, joinids: np.ndarray, rows: np.ndarray, block: int, start: int, stop: int
 ) -> Iterator[tuple[csr_matrix, np.ndarray]]:
     """Counts of the chosen cells and their rows in the shards, block after block."""
-    for low in range(start, stop, block):
-        own = slice(*np.searchsorted(joinids, [low, low + block]))
-        yield store.counts(low, min(low + block, stop), joinids[own]), rows[own]
+    for low, high in blocks(start, stop, block):
+        own = slice(*np.searchsorted(joinids, [low, high]))
+        yield store.counts(low, high, joinids[own]), rows[own]
 
 
 def _write_run(folder: Path, pieces: list[Piece]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
-from scfm.corpus.csr import MAX_GENES, write_csr
+from scfm.corpus.csr import MAX_GENES, row_sums, write_csr
 from scfm.corpus.joinids import joinids_sha256
 from scfm.errors import ScfmError
 from scfm.files import whole, write_json
@@ -80,6 +80,6 @@ def file_digests(folder: Path, names: Sequence[str]) -> dict[str, dict]:
 def _with_totals(counts: csr_matrix, cells: pd.DataFrame) -> pd.DataFrame:
     """Totals over the kept genes of the whole cell: what normalisation divides by."""
     return cells.assign(
-        n_counts=np.asarray(counts.sum(axis=1)).ravel().astype(np.int64),
+        n_counts=row_sums(counts),
         n_genes=np.diff(counts.indptr).astype(np.int64),
     )
