@@ -121,10 +121,11 @@ class SomaStore:
         x, pieces = self.experiment.ms["RNA"].X["raw"], []
         for table in x.read((slice(int(joinids[0]), int(joinids[-1])), slice(None))).tables():
             row, column, value = (_array(table[name]) for name in ("soma_dim_0", "soma_dim_1", "soma_data"))
-            triplet = (value, position[row - start], column.astype(np.int32))
-            if len(joinids) <= joinids[-1] - joinids[0]:
-                kept = triplet[1] >= 0
-                triplet = tuple(array[kept] for array in triplet)
+            row = np.subtract(row, start, out=np.empty(len(row), np.int32), casting="same_kind")
+            triplet = (value, row, column.astype(np.int32))
+            if len(joinids) < len(position):
+                kept = position[row] >= 0
+                triplet = (value[kept], position[row[kept]], triplet[2][kept])
             pieces.append(triplet)
         if not pieces:
             return np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.int32)
