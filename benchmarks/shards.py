@@ -23,7 +23,7 @@ from generate import store
 from scfm.corpus.settings import Corpus, ScanSettings, ScatterSettings, SelectSettings
 from scfm.settings import as_json
 
-BUFFER = 128 * 1024**2
+BUFFER = 64 * 1024**2
 """Bytes of one column of one read, as in the stage."""
 
 

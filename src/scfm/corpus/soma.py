@@ -19,7 +19,7 @@ from scfm.corpus.value_filter import refuse_not
 from scfm.errors import ScfmError
 
 Result = TypeVar("Result")
-BUFFER = 128 * 1024**2
+BUFFER = 64 * 1024**2
 """Bytes that TileDB may use for one column of one read; larger blocks arrive in several pieces."""
 FAULTS = (soma.SOMAError, RuntimeError, OSError)
 """What TileDB raises for a store that does not answer, and for much else."""
