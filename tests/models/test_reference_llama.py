@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from scfm.models.bmfm.encoder import LlamaEncoder, initialise
+from scfm.models.bmfm.encoder import SetEncoder, initialise
 from scfm.models.bmfm.settings import Encoder
 
 LENGTHS = (1, 2, 37, 90)
@@ -54,7 +54,7 @@ def read(model, cells):
 @pytest.mark.parametrize("size", [{}, {"layers": 3, "hidden": 24, "heads": 2, "ffn": 40, "init_std": 0.3}], ids=str)
 def test_encoder_is_a_bidirectional_llama_without_positions(size):
     settings = Encoder(**size)
-    encoder = LlamaEncoder(settings)
+    encoder = SetEncoder(settings)
     generator = torch.Generator().manual_seed(0)
     initialise(encoder, settings, generator)
     for name, parameter in encoder.named_parameters():
@@ -74,7 +74,7 @@ def test_encoder_is_a_bidirectional_llama_without_positions(size):
 
 def test_the_reference_tells_positions_and_directions_apart():
     settings = Encoder(layers=2, hidden=24, heads=2, ffn=40, init_std=0.3)
-    encoder = LlamaEncoder(settings)
+    encoder = SetEncoder(settings)
     generator = torch.Generator().manual_seed(0)
     initialise(encoder, settings, generator)
     x = torch.randn(9, 24, generator=generator)
