@@ -1,9 +1,11 @@
 """What holds for every backbone: a function of each cell's set of tokens, whatever stands beside it."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from scfm.model import load, write_model
 from scfm.models.bmfm.backbones.layout import Rows
 from scfm.models.bmfm.encoder import BACKBONES, SetEncoder, initialise
 from scfm.models.bmfm.network import Network, combine
@@ -165,3 +167,19 @@ def test_initial_weights_depend_on_the_seed_alone(backbone, bmfm):
     other = Network(settings, 30, None, seed=4).state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not any(torch.equal(first[name], other[name]) for name in first if first[name].ndim > 1)
+
+
+def test_a_model_directory_gives_back_the_same_model(backbone, ragged, dense, bmfm, tmp_path):
+    settings = bmfm(encoder={"backbone": backbone, "landmarks": 4, "features": 24})
+    network = Network(settings, 30, None, seed=5).eval()
+    genes = pd.DataFrame({"gene": [f"G{i}" for i in range(30)], "ensembl": [f"ENSG{i:011d}" for i in range(30)]})
+    about = {"run": "toy", "seed": 5, "settings": {"model": settings.model_dump(mode="json")}}
+    epochs, errors = pd.DataFrame({"epoch": [1]}), pd.DataFrame({"gene": ["G0"]})
+    write_model(tmp_path / "m", network, about, genes, None, epochs, errors)
+    loaded = load(tmp_path / "m", "cpu").network
+    written = network.state_dict()
+    assert written.keys() == loaded.state_dict().keys()
+    assert all(torch.equal(tensor, written[name]) for name, tensor in loaded.state_dict().items())
+    assert loaded.settings == settings
+    view = make_view(ragged(dense), settings, torch.ones(1, 30, dtype=torch.bool), None, "embed")
+    assert torch.equal(loaded.encode(view), network.encode(view))
