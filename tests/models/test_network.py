@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from scfm.models.bmfm.embedding import TokenEmbedding
-from scfm.models.bmfm.encoder import LlamaEncoder
+from scfm.models.bmfm.encoder import SetEncoder
 from scfm.models.bmfm.heads import LabelHead, WholeCellDecoder
 from scfm.models.bmfm.network import Network, Reconstruction, Task, combine, reconstruction_tasks
 from scfm.models.bmfm.settings import Encoder, Mlm, ValueEncoder, Wced
@@ -22,23 +22,32 @@ def count(module):
     return sum(p.numel() for p in module.parameters())
 
 
+def near(millions):
+    return pytest.approx(millions * 1e6, rel=0.005)
+
+
 def test_parameters_of_the_papers_encoder():
     with torch.device("meta"):
-        encoder = LlamaEncoder(Encoder())
+        encoder = SetEncoder(Encoder())
         embedding = TokenEmbedding(19_321, 1, ValueEncoder(), 384)
         decoder = WholeCellDecoder(384, 19_283)
-    matrices = sum(p.numel() for p in encoder.parameters() if p.ndim > 1)
-    assert matrices == 12 * (4 * 384**2 + 3 * 384 * 1024)
-    assert matrices / 1e6 == pytest.approx(21.2, abs=0.05)
-    norms = 11 + 12 + 1  # none before the attention of block 0; one at the end
-    assert count(encoder) == matrices + norms * 384
-    assert (matrices + embedding.gene.weight[:19_321].numel()) / 1e6 == pytest.approx(28.7, abs=0.05)
-    assert count(decoder) / 1e6 == pytest.approx(14.9, abs=0.1)
+    blocks = 12 * (4 * 384**2 + 3 * 384 * 1024) + (11 + 12) * 384  # no norm before the attention of block 0
+    assert count(encoder.blocks) == blocks == near(21.2)
+    assert count(encoder) == blocks + 384  # the last norm
+    assert blocks + embedding.gene.weight[:19_321].numel() == near(28.7)
+    hidden, out = 384**2, 384 * 2 * 19_283
+    assert sum(p.numel() for p in decoder.parameters() if p.ndim > 1) == hidden + out == near(14.9)
+    assert count(decoder) == hidden + out + 3 * 384 + 2 * 19_283  # biases and a norm
+
+
+@pytest.mark.parametrize("classes", [2, 794])
+def test_parameters_of_a_label_head_follow_its_classes(classes):
+    assert count(LabelHead(384, classes, 0.1)) == 384**2 + 3 * 384 + 385 * classes
 
 
 def test_the_first_block_attends_to_the_raw_embedding():
     settings = Encoder(layers=1, hidden=8, heads=2, ffn=8)
-    encoder = LlamaEncoder(settings)
+    encoder = SetEncoder(settings)
     x = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
     starts = torch.tensor([0, 4], dtype=torch.int32)
     block = encoder.blocks[0]

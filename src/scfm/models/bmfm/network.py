@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scfm.models.bmfm.backbones.layout import Rows
 from scfm.models.bmfm.embedding import TokenEmbedding
-from scfm.models.bmfm.encoder import LlamaEncoder, Rows, initialise
+from scfm.models.bmfm.encoder import SetEncoder, initialise
 from scfm.models.bmfm.hce import hce_sum
 from scfm.models.bmfm.heads import LabelHead, Pooler, WholeCellDecoder, shallow
 from scfm.models.bmfm.settings import Bmfm
@@ -45,7 +46,7 @@ class Network(nn.Module):
         width = settings.encoder.hidden
         self.settings = settings
         self.embedding = TokenEmbedding(genes, settings.cls_tokens, settings.input.value_encoder, width)
-        self.encoder = LlamaEncoder(settings.encoder)
+        self.encoder = SetEncoder(settings.encoder)
         wced = settings.objective.kind == "wced"
         self.decoder = WholeCellDecoder(width, genes) if wced else shallow(width, 2)
         self.label_heads = nn.ModuleDict()
@@ -59,7 +60,7 @@ class Network(nn.Module):
 
     def encode(self, view: View, rows: Rows | None = None) -> Tensor:
         """float [tokens, hidden], or [rows, hidden] of some tokens alone."""
-        return self.encoder(self.embedding(view), view.starts, view.longest, rows)
+        return self.encoder(self.embedding(view), view.starts, view.longest, rows, view.gene)
 
     def encode_targets(self, view: View) -> tuple[Tensor, View]:
         """Vectors of the tokens that the losses read, and the view with its positions among them.

@@ -8,8 +8,10 @@ from scfm.settings import Settings
 
 
 class Encoder(Settings):
-    """The bidirectional LLaMA encoder (paper, architecture section and its hyperparameter table)."""
+    """The encoder; sizes are the paper's (architecture section and its hyperparameter table)."""
 
+    backbone: Literal["llama", "bert", "modernbert", "performer", "nystromformer"] = "llama"
+    """Kind of the blocks: bidirectional LLaMA, or another one as a function of the set of tokens."""
     layers: int = Field(12, ge=1)
     """Number of transformer blocks."""
     hidden: int = Field(384, ge=1)
@@ -18,8 +20,14 @@ class Encoder(Settings):
     """Attention heads; divides `hidden`."""
     ffn: int = Field(1024, ge=1)
     """Width of the SwiGLU layer (the paper's table prints 1,536; its parameter counts fit 1,024)."""
+    features: int = Field(128, ge=1)
+    """Performer: random features of each head."""
+    landmarks: int = Field(64, ge=1)
+    """Nyströmformer: most landmarks of a cell; one with no more tokens than these has exact attention."""
+    inverse_iterations: int = Field(6, ge=1, le=12)
+    """Nyströmformer: steps of the pseudo-inverse; from 14 on, rounding grows where landmarks coincide."""
     norm_eps: float = 1e-5
-    """Epsilon of the RMSNorm layers."""
+    """Epsilon of the norms."""
     init_std: float = Field(0.02, gt=0)
     """Standard deviation of the initial weights; narrow encoders learn sooner from larger ones."""
     cls_init: Literal["zero", "normal"] = "zero"
@@ -27,7 +35,7 @@ class Encoder(Settings):
     embedding_norm: bool = False
     """Normalise the summed embedding before block 0, as the released code does."""
     final_norm: bool = True
-    """RMSNorm between the last block and the heads; the released code has none."""
+    """Norm between the last block and the heads; the released code has none, and BERT's blocks end in their own."""
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "Encoder":

@@ -1,0 +1,1 @@
+"""Transformer blocks over ragged tokens, one file each; `scfm.models.bmfm.encoder` stacks them."""
