@@ -1,27 +1,11 @@
 """Tokens to vectors: gene embedding plus value embedding."""
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from scfm.models.bmfm.settings import ValueEncoder
+from scfm.models.bmfm.values import value_encoder
 from scfm.models.bmfm.view import MASK, VALUE, ZERO, View
-
-
-class PeriodicValue(nn.Module):
-    """[sin 2πcx, cos 2πcx] over a geometric ladder of c, then a linear map (paper, scale-adapt)."""
-
-    def __init__(self, settings: ValueEncoder, width: int) -> None:
-        super().__init__()
-        steps = torch.arange(settings.frequencies) / max(settings.frequencies - 1, 1)
-        self.register_buffer("phase", 2 * math.pi * settings.lowest * 2 ** (settings.octaves * steps), persistent=False)
-        self.linear = nn.Linear(2 * settings.frequencies, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """float [n] to [n, width]."""
-        angle = x[:, None] * self.phase
-        return self.linear(torch.cat([angle.sin(), angle.cos()], dim=1))
 
 
 class TokenEmbedding(nn.Module):
@@ -31,7 +15,7 @@ class TokenEmbedding(nn.Module):
         super().__init__()
         self.genes = genes
         self.gene = nn.Embedding(genes + cls_tokens, width)
-        self.value = PeriodicValue(settings, width)
+        self.value = value_encoder(settings, width)
         self.special = nn.Embedding(2 + cls_tokens, width)  # zero, MASK, then each CLS
 
     @torch.no_grad()
@@ -45,5 +29,5 @@ class TokenEmbedding(nn.Module):
         numeric = (view.kind == VALUE).nonzero().squeeze(1)
         row = torch.where(view.kind == ZERO, 0, torch.where(view.kind == MASK, 1, 2 + view.gene - self.genes))
         special = self.special(row.clamp(min=0))
-        values = self.value(view.value[numeric]).to(special.dtype)
+        values = self.value((view.value if view.bin is None else view.bin)[numeric]).to(special.dtype)
         return self.gene(view.gene) + special.index_copy(0, numeric, values)

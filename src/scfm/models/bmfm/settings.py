@@ -1,8 +1,8 @@
 """Settings of the BMFM network, its input view and its objectives; defaults are the paper's."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from scfm.settings import Settings
 
@@ -47,15 +47,48 @@ class Zeros(Settings):
     """Share of training cells that stay without zeros under `interleave` (released code)."""
 
 
-class ValueEncoder(Settings):
-    """The periodic encoder: sin and cos of 2πcx over a geometric ladder of c, then a linear map."""
+class PeriodicValue(Settings):
+    """sin and cos of 2πcx over a geometric ladder of c, then a linear map (paper, scale-adapt)."""
 
+    kind: Literal["periodic"] = "periodic"
+    """Name of the encoder; it is the one that is meant where no kind is given."""
     frequencies: int = Field(48, ge=1)
     """Number of frequencies."""
     lowest: float = Field(0.01, gt=0)
     """Lowest frequency, cycles per unit of log-normalised expression."""
     octaves: float = Field(20, gt=0, le=48)
     """Span of the ladder in doublings; above 20, float32 phases of values near 10 are noise (the release has 47)."""
+    trainable: bool = False
+    """Learn the frequencies, from the ladder on."""
+
+
+class MlpValue(Settings):
+    """A network of one hidden layer on the value itself."""
+
+    kind: Literal["mlp"]
+    """Name of the encoder."""
+    hidden: int = Field(384, ge=1)
+    """Width of the hidden layer."""
+    activation: Literal["relu", "gelu"] = "gelu"
+    """What follows the hidden layer."""
+
+
+class BinnedValue(Settings):
+    """A learnt vector for each quantile bin among the cell's own nonzero values (scGPT)."""
+
+    kind: Literal["bins"]
+    """Name of the encoder."""
+    bins: int = Field(50, ge=2)
+    """Bins of a cell; value 0 has its own vector besides."""
+
+
+def _periodic_by_default(data: object) -> object:
+    return {"kind": "periodic"} | data if isinstance(data, dict) else data
+
+
+ValueEncoder = Annotated[
+    PeriodicValue | MlpValue | BinnedValue, Field(discriminator="kind"), BeforeValidator(_periodic_by_default)
+]
 
 
 class Input(Settings):
@@ -69,7 +102,7 @@ class Input(Settings):
     """Chance that a training position is left out of the input (targets keep every gene)."""
     zeros: Zeros = Zeros()
     """Zero strategy."""
-    value_encoder: ValueEncoder = ValueEncoder()
+    value_encoder: ValueEncoder = PeriodicValue()
     """Value encoder."""
 
 

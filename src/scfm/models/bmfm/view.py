@@ -7,6 +7,7 @@ from torch import Tensor
 
 from scfm.models.bmfm.selection import cell_of, choose_tokens
 from scfm.models.bmfm.settings import Bmfm
+from scfm.models.bmfm.values import quantile_bins
 
 VALUE, ZERO, MASK, SPECIAL = 0, 1, 2, 3
 """What the value field of a token holds: a number, zero, the mask, or a special token's own embedding."""
@@ -57,6 +58,8 @@ class View:
     """int64 [cells, CLS tokens], positions of the CLS tokens."""
     labels: dict[str, Tensor]
     """Label group to int64 [cells]; -1 where unknown."""
+    bin: Tensor | None = None
+    """int64 [tokens], quantile bin of the value in its whole cell where kind is VALUE, for an encoder of bins."""
     target_position: Tensor | None = None
     """MLM: int64 [targets], token positions to predict."""
     target_value: Tensor | None = None
@@ -110,6 +113,9 @@ def make_view(
         cls=starts[:-1, None] + torch.arange(specials, device=y.device),
         labels=cells.labels,
     )
+    if settings.input.value_encoder.kind == "bins":
+        held = quantile_bins(cell, y, cells.lengths, settings.input.value_encoder.bins)[kept]
+        view.bin = torch.cat([torch.zeros_like(slot), held, torch.zeros_like(zero_gene)])[order]
     if mode != "embed":
         _set_targets(view, cells, cell, y, settings, measured, generator)
     return view
