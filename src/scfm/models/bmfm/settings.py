@@ -39,12 +39,24 @@ class Encoder(Settings):
 class Zeros(Settings):
     """Which genes with count 0 the encoder sees."""
 
-    strategy: Literal["exclude", "interleave"] = "exclude"
-    """`exclude`: none. `interleave`: nonzeros take at most `fraction` of the limit, measured zeros the rest."""
+    strategy: Literal["exclude", "interleave", "all", "sample"] = "exclude"
+    """`exclude`: none. `interleave`: nonzeros take at most `fraction` of the limit, measured zeros the rest, those of
+    genes expressed elsewhere in the batch first. `all`: measured zeros fill what the nonzeros leave of the limit.
+    `sample`: `number` or `ratio` of random measured zeros, for which nonzeros make way at the limit."""
     fraction: float = Field(0.9, gt=0, le=1)
     """Share of the token limit that nonzeros may take under `interleave`."""
     plain_cells: float = Field(0.2, ge=0, le=1)
     """Share of training cells that stay without zeros under `interleave` (released code)."""
+    number: int | None = Field(None, ge=1)
+    """Zeros of each cell under `sample`."""
+    ratio: float | None = Field(None, gt=0)
+    """Zeros for each nonzero token of the cell under `sample`, instead of `number`."""
+
+    @model_validator(mode="after")
+    def _sample_says_how_many(self) -> "Zeros":
+        if self.strategy == "sample" and (self.number is None) == (self.ratio is None):
+            raise ValueError("strategy 'sample' needs one of number and ratio")
+        return self
 
 
 class PeriodicValue(Settings):
@@ -95,15 +107,28 @@ class Input(Settings):
     """How a cell becomes tokens."""
 
     tokens: int = Field(8192, ge=2)
-    """Most gene tokens of a cell in training; a longer cell gives a random subset, drawn anew each epoch."""
+    """Most gene tokens of a cell in training and validation."""
+    keep: Literal["random", "highest"] = "random"
+    """Nonzeros of a longer cell that stay: a random subset, drawn anew each epoch, or the highest values."""
     inference_tokens: int = Field(8192, ge=2)
-    """Most gene tokens of a cell in inference; a longer cell keeps its highest values."""
+    """Most gene tokens of a cell in inference."""
+    inference_keep: Literal["highest", "random"] = "highest"
+    """What stays of a longer cell in inference; `random` depends on `inference_seed` and the cell alone."""
+    inference_seed: int = 0
+    """Seed of `random` in inference."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Chance that a training position is left out of the input (targets keep every gene)."""
     zeros: Zeros = Zeros()
     """Zero strategy."""
     value_encoder: ValueEncoder = PeriodicValue()
     """Value encoder."""
+
+    @model_validator(mode="after")
+    def _zeros_leave_room(self) -> "Input":
+        zeros = self.zeros
+        if zeros.strategy == "sample" and max(zeros.number or 0, zeros.ratio or 0) > self.tokens - 1:
+            raise ValueError(f"zeros.number or zeros.ratio leaves no room for a nonzero among {self.tokens} tokens")
+        return self
 
 
 class Mlm(Settings):

@@ -83,8 +83,8 @@ def make_view(
     Args:
         measured: bool [datasets, genes]; what a dataset never measured is unknown, not zero.
         generator: source of all randomness, on the batch's device; unused by `embed`.
-        mode: `train` (random subset, dropout, targets), `validate` (random subset, targets) or
-            `embed` (highest values, no zeros, no targets, nothing random).
+        mode: `train` (limit and zeros of training, dropout, targets), `validate` (the same without dropout) or
+            `embed` (limit of inference, no zeros, no targets, nothing from the generator).
     """
     y = normalise(cells)
     cell = cell_of(cells.lengths)
