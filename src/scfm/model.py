@@ -68,6 +68,7 @@ def load(path: Path | str, device: str = "auto") -> "Model":
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    from scfm.models.bmfm.gene_vectors import vectors_among
     from scfm.models.bmfm.network import Network
     from scfm.models.bmfm.settings import Bmfm
 
@@ -85,10 +86,11 @@ def load(path: Path | str, device: str = "auto") -> "Model":
         ) from error
     tree = LabelTree.from_json(labels["cell_type"]) if labels else None
     settings = parse(Bmfm, model, f"{path / 'config.json'}: settings.model")
-    network = Network(settings, len(genes), torch.from_numpy(tree.membership) if tree else None, seed=0)
+    membership = torch.from_numpy(tree.membership) if tree else None
     try:
+        network = Network(settings, len(genes), membership, seed=0, given=vectors_among(weights))
         network.load_state_dict(weights)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, LookupError) as error:
         raise ScfmError(f"{path / 'model.safetensors'}: weights do not fit config.json; retrain the run") from error
     return Model(network.to(chosen).eval(), genes, tree, about)
 

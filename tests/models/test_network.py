@@ -8,7 +8,7 @@ from scfm.models.bmfm.embedding import TokenEmbedding
 from scfm.models.bmfm.encoder import LlamaEncoder
 from scfm.models.bmfm.heads import LabelHead, WholeCellDecoder
 from scfm.models.bmfm.network import Network, Reconstruction, Task, combine, reconstruction_tasks
-from scfm.models.bmfm.settings import Encoder, Mlm, PeriodicValue, Wced
+from scfm.models.bmfm.settings import Encoder, Input, Mlm, Wced
 from scfm.models.bmfm.view import make_view
 
 TREE = torch.tensor([[True, True], [True, False], [False, True]])
@@ -25,7 +25,7 @@ def count(module):
 def test_parameters_of_the_papers_encoder():
     with torch.device("meta"):
         encoder = LlamaEncoder(Encoder())
-        embedding = TokenEmbedding(19_321, 1, PeriodicValue(), 384)
+        embedding = TokenEmbedding(19_321, 1, Input(), 384)
         decoder = WholeCellDecoder(384, 19_283)
     matrices = sum(p.numel() for p in encoder.parameters() if p.ndim > 1)
     assert matrices == 12 * (4 * 384**2 + 3 * 384 * 1024)

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import sys
 from pathlib import Path
 
 import lightning
@@ -17,6 +18,7 @@ from scfm.corpus import Reader, Shards, round_robin
 from scfm.corpus.settings import SourceSettings
 from scfm.errors import ScfmError
 from scfm.model import write_model
+from scfm.models.bmfm.gene_vectors import GivenVectors, read_gene_vectors
 from scfm.models.bmfm.network import Network
 from scfm.models.bmfm.selection import most_tokens
 from scfm.ontology import LabelTree, Ontology
@@ -58,7 +60,7 @@ def train(
     Raises:
         Stopped: a signal or `max_minutes` asked to stop before the end; a checkpoint is written.
         ScfmError: no cells in a split, no ontology or no label for an HCE run, too few cells for one update, a loss
-            that is not finite, another trainer at work, or fewer processes than devices.
+            that is not finite, another trainer at work, fewer processes than devices, or unusable gene vectors.
     """
     world = int(os.environ.get("WORLD_SIZE", 1))
     if world != max(devices, 1):
@@ -74,6 +76,9 @@ def train(
         choose_rows(corpus.cells, split, run.corpus_fraction, seed=0) for split in ("train", "validation")
     )
     labels = label_codes(corpus.cells, tree)
+    given = _given_vectors(run, corpus)
+    if given is not None and not rank:
+        print(f"{name}: {len(given.gene):,} of {len(corpus.genes):,} genes have given vectors", file=sys.stderr)
     t = run.training
 
     neighbours = corpus.reading_order(train_rows)
@@ -92,10 +97,10 @@ def train(
         )
     with sole_trainer(work / f"rank{rank}"):
         each = plan.batches // (t.accumulate * world)
-        trainer = _trainer(run, name, seed, corpus, tree, train_rows, validation_rows, each, devices)
+        trainer = _trainer(run, name, seed, corpus, tree, given, train_rows, validation_rows, each, devices)
         validation = Batches(corpus, corpus.reading_order(validation_rows), labels, t.validation_cells, rank, world)
         if run.trained:
-            checkpoint = work / _checkpoint_name(run, seed, corpus, tree, code)
+            checkpoint = work / _checkpoint_name(run, seed, corpus, tree, given, code)
             with stop_on_request(max_minutes) as stop:
                 trainer.fit(updates, validation, checkpoint, stop)
         else:
@@ -126,10 +131,17 @@ def _plan(run: Run, corpus: Reader, rows: np.ndarray, multiple: int) -> EqualCel
     return EqualTokens(tokens, rows, run.training.batch_tokens, multiple)
 
 
-def _trainer(run: Run, name, seed, corpus, tree, train_rows, validation_rows, updates: int, devices: int) -> Trainer:
+def _given_vectors(run: Run, corpus: Reader) -> GivenVectors | None:
+    vectors = run.model.input.gene_vectors
+    return read_gene_vectors(vectors.file, corpus.genes["gene"].tolist()) if vectors else None
+
+
+def _trainer(
+    run: Run, name, seed, corpus, tree, given, train_rows, validation_rows, updates: int, devices: int
+) -> Trainer:
     fabric = _fabric(devices)
     membership = torch.from_numpy(tree.membership) if tree else None
-    network = Network(run.model, len(corpus.genes), membership, seed)
+    network = Network(run.model, len(corpus.genes), membership, seed, given)
     if run.model.objective.kind == "wced" and run.model.objective.marginal_init:
         _, zero_fraction, mean = marginals(corpus, train_rows[:100_000])
         network.decoder.start_at_marginals(torch.from_numpy(zero_fraction).float(), torch.from_numpy(mean).float())
@@ -183,8 +195,13 @@ def _write(out, run, name, seed, corpus, tree, trainer: Trainer, n_train: int, n
     write_model(out, trainer.network, about, corpus.genes, tree, metrics, errors)
 
 
-def _checkpoint_name(run: Run, seed: int, corpus: Reader, tree: LabelTree | None, code: str) -> str:
+def _checkpoint_name(
+    run: Run, seed: int, corpus: Reader, tree: LabelTree | None, given: GivenVectors | None, code: str
+) -> str:
     """Stands for everything that a checkpoint depends on, so that a stale one is never resumed."""
     manifest = (corpus.path / "manifest.json").read_text()
-    parts = (as_json(run), str(seed), manifest, as_json(tree.to_json() if tree else {}), code)
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16] + ".ckpt"
+    parts = [as_json(run), str(seed), manifest, as_json(tree.to_json() if tree else {}), code]
+    content = "\0".join(parts).encode()
+    if given is not None:
+        content += given.gene.numpy().tobytes() + given.vector.numpy().tobytes()
+    return hashlib.sha256(content).hexdigest()[:16] + ".ckpt"

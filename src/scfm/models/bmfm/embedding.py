@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from scfm.models.bmfm.settings import ValueEncoder
+from scfm.models.bmfm.gene_vectors import GivenVectors, PartlyGiven
+from scfm.models.bmfm.settings import Input
 from scfm.models.bmfm.values import value_encoder
 from scfm.models.bmfm.view import MASK, VALUE, ZERO, View
 
@@ -11,17 +12,25 @@ from scfm.models.bmfm.view import MASK, VALUE, ZERO, View
 class TokenEmbedding(nn.Module):
     """Sum of a gene vector and a value vector; zero, MASK and each CLS have value vectors of their own."""
 
-    def __init__(self, genes: int, cls_tokens: int, settings: ValueEncoder, width: int) -> None:
+    def __init__(
+        self, genes: int, cls_tokens: int, settings: Input, width: int, given: GivenVectors | None = None
+    ) -> None:
         super().__init__()
-        self.genes = genes
-        self.gene = nn.Embedding(genes + cls_tokens, width)
-        self.value = value_encoder(settings, width)
+        self.genes, self.cls_tokens = genes, cls_tokens
+        if (given is None) != (settings.gene_vectors is None):
+            raise ValueError("input.gene_vectors and the vectors that are given must come together")
+        rows = genes + cls_tokens
+        if given is None:
+            self.gene = nn.Embedding(rows, width)
+        else:
+            self.gene = PartlyGiven(given, rows, width, settings.gene_vectors.trainable)
+        self.value = value_encoder(settings.value_encoder, width)
         self.special = nn.Embedding(2 + cls_tokens, width)  # zero, MASK, then each CLS
 
     @torch.no_grad()
     def start_cls_at_zero(self) -> None:
         """Let each CLS start as the mean of its cell's tokens, without a constant that drowns them."""
-        self.gene.weight[self.genes :] = 0
+        self.gene.weight[-self.cls_tokens :] = 0
         self.special.weight[2:] = 0
 
     def forward(self, view: View) -> Tensor:

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from scfm.models.bmfm.embedding import TokenEmbedding
 from scfm.models.bmfm.encoder import LlamaEncoder, Rows, initialise
+from scfm.models.bmfm.gene_vectors import GivenVectors
 from scfm.models.bmfm.hce import hce_sum
 from scfm.models.bmfm.heads import LabelHead, Pooler, WholeCellDecoder, shallow
 from scfm.models.bmfm.settings import Bmfm
@@ -38,13 +39,21 @@ class Network(nn.Module):
         genes: size of the vocabulary.
         membership: bool [nodes, leaves] of the label tree, or None without an HCE head.
         seed: seed of the initial weights.
+        given: vectors of genes, where the settings name a file of them.
     """
 
-    def __init__(self, settings: Bmfm, genes: int, membership: Tensor | None, seed: int) -> None:
+    def __init__(
+        self,
+        settings: Bmfm,
+        genes: int,
+        membership: Tensor | None,
+        seed: int,
+        given: GivenVectors | None = None,
+    ) -> None:
         super().__init__()
         width = settings.encoder.hidden
         self.settings = settings
-        self.embedding = TokenEmbedding(genes, settings.cls_tokens, settings.input.value_encoder, width)
+        self.embedding = TokenEmbedding(genes, settings.cls_tokens, settings.input, width, given)
         self.encoder = LlamaEncoder(settings.encoder)
         wced = settings.objective.kind == "wced"
         self.decoder = WholeCellDecoder(width, genes) if wced else shallow(width, 2)
@@ -56,6 +65,8 @@ class Network(nn.Module):
         initialise(self, settings.encoder, torch.Generator().manual_seed(seed))
         if settings.encoder.cls_init == "zero":
             self.embedding.start_cls_at_zero()
+        if given is not None:
+            self.embedding.gene.start(given)
 
     def encode(self, view: View, rows: Rows | None = None) -> Tensor:
         """float [tokens, hidden], or [rows, hidden] of some tokens alone."""

@@ -103,6 +103,16 @@ ValueEncoder = Annotated[
 ]
 
 
+class GeneVectors(Settings):
+    """Pretrained vectors of genes; genes that the file lacks learn theirs."""
+
+    file: str
+    """A .parquet or .csv with a column `gene` of symbols and a column for each dimension, or a .npz with arrays `gene`
+    and `vector`."""
+    trainable: bool = False
+    """Go on learning the given vectors too; else only their linear projection to `hidden` is learnt."""
+
+
 class Input(Settings):
     """How a cell becomes tokens."""
 
@@ -122,6 +132,8 @@ class Input(Settings):
     """Zero strategy."""
     value_encoder: ValueEncoder = PeriodicValue()
     """Value encoder."""
+    gene_vectors: GeneVectors | None = None
+    """Pretrained gene vectors, if any."""
 
     @model_validator(mode="after")
     def _zeros_leave_room(self) -> "Input":
