@@ -19,6 +19,7 @@ from scfm.corpus.settings import SourceSettings
 from scfm.errors import ScfmError
 from scfm.model import write_model
 from scfm.models.bmfm.gene_vectors import GivenVectors, read_gene_vectors
+from scfm.models.bmfm.metadata import metadata_codes, metadata_values
 from scfm.models.bmfm.network import Network
 from scfm.models.bmfm.selection import most_tokens
 from scfm.ontology import LabelTree, Ontology
@@ -75,7 +76,8 @@ def train(
     train_rows, validation_rows = (
         choose_rows(corpus.cells, split, run.corpus_fraction, seed=0) for split in ("train", "validation")
     )
-    labels = label_codes(corpus.cells, tree)
+    values = metadata_values(corpus.cells, train_rows, run.model.input.metadata)
+    labels = label_codes(corpus.cells, tree) | metadata_codes(corpus.cells, values)
     given = _given_vectors(run, corpus)
     if given is not None and not rank:
         print(f"{name}: {len(given.gene):,} of {len(corpus.genes):,} genes have given vectors", file=sys.stderr)
@@ -97,7 +99,7 @@ def train(
         )
     with sole_trainer(work / f"rank{rank}"):
         each = plan.batches // (t.accumulate * world)
-        trainer = _trainer(run, name, seed, corpus, tree, given, train_rows, validation_rows, each, devices)
+        trainer = _trainer(run, name, seed, corpus, tree, given, values, train_rows, validation_rows, each, devices)
         validation = Batches(corpus, corpus.reading_order(validation_rows), labels, t.validation_cells, rank, world)
         if run.trained:
             checkpoint = work / _checkpoint_name(run, seed, corpus, tree, given, code)
@@ -106,7 +108,7 @@ def train(
         else:
             trainer.validate(validation, epoch=0)
         if not rank:
-            _write(out, run, name, seed, corpus, tree, trainer, len(train_rows), len(validation_rows))
+            _write(out, run, name, seed, corpus, tree, values, trainer, len(train_rows), len(validation_rows))
     if rank:
         return ""
     losses = {key: value for key, value in trainer.metrics[-1].items() if key.startswith("validate")}
@@ -137,11 +139,11 @@ def _given_vectors(run: Run, corpus: Reader) -> GivenVectors | None:
 
 
 def _trainer(
-    run: Run, name, seed, corpus, tree, given, train_rows, validation_rows, updates: int, devices: int
+    run: Run, name, seed, corpus, tree, given, values, train_rows, validation_rows, updates: int, devices: int
 ) -> Trainer:
     fabric = _fabric(devices)
     membership = torch.from_numpy(tree.membership) if tree else None
-    network = Network(run.model, len(corpus.genes), membership, seed, given)
+    network = Network(run.model, len(corpus.genes), membership, seed, given, sum(map(len, values.values())))
     if run.model.objective.kind == "wced" and run.model.objective.marginal_init:
         _, zero_fraction, mean = marginals(corpus, train_rows[:100_000])
         network.decoder.start_at_marginals(torch.from_numpy(zero_fraction).float(), torch.from_numpy(mean).float())
@@ -175,7 +177,7 @@ def _fabric(devices: int) -> lightning.Fabric:
     return fabric
 
 
-def _write(out, run, name, seed, corpus, tree, trainer: Trainer, n_train: int, n_validation: int) -> None:
+def _write(out, run, name, seed, corpus, tree, values, trainer: Trainer, n_train: int, n_validation: int) -> None:
     errors = pd.concat(trainer.errors, ignore_index=True)
     errors.insert(0, "run", name.split("/")[0])
     errors.insert(1, "seed", seed)
@@ -192,6 +194,8 @@ def _write(out, run, name, seed, corpus, tree, trainer: Trainer, n_train: int, n
         "updates": trainer.step,
         "code": digest("scfm.pretrain.commands:train"),
     }
+    if values:
+        about["metadata"] = values
     write_model(out, trainer.network, about, corpus.genes, tree, metrics, errors)
 
 

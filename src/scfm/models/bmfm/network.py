@@ -40,6 +40,7 @@ class Network(nn.Module):
         membership: bool [nodes, leaves] of the label tree, or None without an HCE head.
         seed: seed of the initial weights.
         given: vectors of genes, where the settings name a file of them.
+        metadata_values: of all columns, where the settings name some.
     """
 
     def __init__(
@@ -49,11 +50,12 @@ class Network(nn.Module):
         membership: Tensor | None,
         seed: int,
         given: GivenVectors | None = None,
+        metadata_values: int = 0,
     ) -> None:
         super().__init__()
         width = settings.encoder.hidden
         self.settings = settings
-        self.embedding = TokenEmbedding(genes, settings.cls_tokens, settings.input, width, given)
+        self.embedding = TokenEmbedding(genes, settings.cls_tokens, settings.input, width, given, metadata_values)
         self.encoder = LlamaEncoder(settings.encoder)
         wced = settings.objective.kind == "wced"
         self.decoder = WholeCellDecoder(width, genes) if wced else shallow(width, 2)

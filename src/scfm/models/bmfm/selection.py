@@ -21,7 +21,7 @@ def most_tokens(n_genes: np.ndarray, settings: Bmfm) -> np.ndarray:
     """int64 [cells]: most tokens of a training cell with so many expressed genes, its special tokens among them."""
     lengths = torch.from_numpy(np.asarray(n_genes, np.int64))
     limit, room = shares(lengths, settings.input)
-    return (torch.minimum(lengths, limit) + room).numpy() + settings.cls_tokens
+    return (torch.minimum(lengths, limit) + room).numpy() + settings.special_tokens
 
 
 def shares(lengths: Tensor, settings: Input) -> tuple[Tensor, Tensor]:

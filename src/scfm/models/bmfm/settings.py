@@ -134,6 +134,16 @@ class Input(Settings):
     """Value encoder."""
     gene_vectors: GeneVectors | None = None
     """Pretrained gene vectors, if any."""
+    metadata: tuple[str, ...] = ()
+    """Text columns of the cells whose value each becomes one more token; in inference, columns of obs."""
+    metadata_dropout: float = Field(0.1, ge=0, lt=1)
+    """Chance that a training cell shows such a value as unknown, as it is where inference lacks it."""
+
+    @model_validator(mode="after")
+    def _metadata_is_named_once(self) -> "Input":
+        if len(set(self.metadata)) < len(self.metadata):
+            raise ValueError("metadata names a column twice")
+        return self
 
     @model_validator(mode="after")
     def _zeros_leave_room(self) -> "Input":
@@ -195,6 +205,19 @@ class Bmfm(Settings):
     """Reconstruction objective."""
     heads: list[Hce] = Field(default=[], max_length=1)
     """Label objectives."""
+
+    @model_validator(mode="after")
+    def _labels_are_not_shown(self) -> "Bmfm":
+        for column in self.input.metadata:
+            for head in self.heads:
+                if column.startswith(head.label) or head.label.startswith(column):
+                    raise ValueError(f"input.metadata '{column}' gives away the label '{head.label}' of a head")
+        return self
+
+    @property
+    def special_tokens(self) -> int:
+        """Tokens of a cell that are not genes: CLS tokens, then one for each metadata column."""
+        return self.cls_tokens + len(self.input.metadata)
 
     @property
     def cls_tokens(self) -> int:

@@ -28,7 +28,7 @@ class Cells:
     dataset: Tensor
     """int64 [cells], row of the measured-genes table."""
     labels: dict[str, Tensor] = field(default_factory=dict)
-    """Label group to int64 [cells]; -1 where unknown."""
+    """Label group or metadata column to int64 [cells]; -1 where unknown."""
 
     def to(self, device: torch.device | str) -> "Cells":
         """The same batch on `device`; narrow integers travel as they are and widen there."""
@@ -43,7 +43,8 @@ class View:
     """Tokens of a batch and its targets."""
 
     gene: Tensor
-    """int64 [tokens], gene index, or number of genes + k for the k-th CLS token."""
+    """int64 [tokens], gene index; from the number of genes on, the CLS tokens, then those of metadata: unknown of each
+    column, then the values."""
     value: Tensor
     """float32 [tokens], log-normalised value where kind is VALUE."""
     kind: Tensor
@@ -55,7 +56,7 @@ class View:
     longest: int
     """Tokens of the longest cell."""
     cls: Tensor
-    """int64 [cells, CLS tokens], positions of the CLS tokens."""
+    """int64 [cells, special tokens], positions of the special tokens, those of CLS first."""
     labels: dict[str, Tensor]
     """Label group to int64 [cells]; -1 where unknown."""
     bin: Tensor | None = None
@@ -89,11 +90,10 @@ def make_view(
     y = normalise(cells)
     cell = cell_of(cells.lengths)
     kept, zero_cell, zero_gene = choose_tokens(cells, cell, y, settings.input, measured, generator, mode)
-    specials = settings.cls_tokens
-    batch = len(cells.lengths)
+    batch, specials = len(cells.lengths), settings.special_tokens
     # Every batch starts with its special tokens; a stable sort by cell then puts them first in each cell.
     which = torch.arange(batch, device=y.device).repeat_interleave(specials)
-    slot = torch.arange(specials, device=y.device).repeat(batch) + measured.shape[1]
+    slot = _special_tokens(cells, settings, measured.shape[1], generator, mode).flatten()
     gene = torch.cat([slot, cells.gene[kept], zero_gene])
     value = torch.cat([y.new_zeros(len(slot)), y[kept], y.new_zeros(len(zero_gene))])
     owner = torch.cat([which, cell[kept], zero_cell])
@@ -111,7 +111,7 @@ def make_view(
         starts=starts.to(torch.int32),
         longest=int(lengths.max()),
         cls=starts[:-1, None] + torch.arange(specials, device=y.device),
-        labels=cells.labels,
+        labels={name: codes for name, codes in cells.labels.items() if name not in settings.input.metadata},
     )
     if settings.input.value_encoder.kind == "bins":
         held = quantile_bins(cell, y, cells.lengths, settings.input.value_encoder.bins)[kept]
@@ -119,6 +119,21 @@ def make_view(
     if mode != "embed":
         _set_targets(view, cells, cell, y, settings, measured, generator)
     return view
+
+
+def _special_tokens(cells: Cells, settings: Bmfm, genes: int, generator: torch.Generator | None, mode: str) -> Tensor:
+    """int64 [cells, special tokens], as in `View.gene`."""
+    device, columns = cells.lengths.device, settings.input.metadata
+    tokens = torch.arange(settings.special_tokens, device=device).expand(len(cells.lengths), -1)
+    if columns:
+        codes = torch.stack([cells.labels[name] for name in columns], dim=1)
+        if mode == "train":
+            hidden = torch.rand(codes.shape, generator=generator, device=device) < settings.input.metadata_dropout
+            codes = codes.masked_fill(hidden, -1)
+        unknown = tokens[:, settings.cls_tokens :]
+        values = torch.where(codes < 0, unknown, settings.special_tokens + codes)
+        tokens = torch.cat([tokens[:, : settings.cls_tokens], values], dim=1)
+    return genes + tokens
 
 
 def _set_targets(
