@@ -139,8 +139,9 @@ class Model:
         """Cell embeddings by pooling name, float32 [cells, hidden], in one pass.
 
         Args:
-            adata: genes named as `find` knows them; any subset of the vocabulary. A model with metadata tokens reads
-                these columns of obs; a missing one, or a value that training did not see, is shown as unknown.
+            adata: genes named as `find` knows them; any subset of the vocabulary. A model with metadata tokens or
+                perturbations reads their columns of obs; a missing one, or a value that training did not see, is shown
+                as unknown, and without a column no gene is perturbed.
             pooling: names among `poolings`; all of them if None.
             values: what `adata.X` holds: `counts`, `tpm` (linear) or `lognorm` (natural log of 1 + linear).
 
@@ -175,12 +176,17 @@ class Model:
         import torch
 
         from scfm.models.bmfm.metadata import metadata_codes
+        from scfm.models.bmfm.perturbation import perturbed_genes
         from scfm.models.bmfm.view import make_view
 
         counts = self._match(adata, values)
         device = next(self.network.parameters()).device
-        measured = torch.ones(1, len(self._genes), dtype=torch.bool, device=device)
+        there = np.isin(np.arange(len(self._genes)), self.find(adata.var_names))
+        measured = torch.from_numpy(there)[None].to(device)
         labels = metadata_codes(adata.obs, self.about.get("metadata", {}))
+        perturbation = self.network.settings.input.perturbation
+        if perturbation:
+            labels[perturbation.column] = perturbed_genes(adata.obs, self.genes, perturbation)
         order = np.argsort(counts.indptr[1:] - counts.indptr[:-1], kind="stable")
         parts: dict[str, list[np.ndarray]] = {}
         with torch.inference_mode():

@@ -133,7 +133,7 @@ def test_metadata_count_among_the_most_tokens(bmfm):
     [
         (["cell_type"], 1, "'cell_type' gives away the label 'cell_type'"),
         (["sex", "cell_type_ontology_term_id"], 1, "gives away the label 'cell_type'"),
-        (["sex", "sex"], 0, "names a column twice"),
+        (["sex", "sex"], 0, "name a column twice"),
     ],
     ids=str,
 )

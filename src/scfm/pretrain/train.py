@@ -21,6 +21,7 @@ from scfm.model import write_model
 from scfm.models.bmfm.gene_vectors import GivenVectors, read_gene_vectors
 from scfm.models.bmfm.metadata import metadata_codes, metadata_values
 from scfm.models.bmfm.network import Network
+from scfm.models.bmfm.perturbation import perturbed_genes
 from scfm.models.bmfm.selection import most_tokens
 from scfm.ontology import LabelTree, Ontology
 from scfm.pretrain.data import choose_rows, label_codes, label_tree, marginals
@@ -77,7 +78,7 @@ def train(
         choose_rows(corpus.cells, split, run.corpus_fraction, seed=0) for split in ("train", "validation")
     )
     values = metadata_values(corpus.cells, train_rows, run.model.input.metadata)
-    labels = label_codes(corpus.cells, tree) | metadata_codes(corpus.cells, values)
+    labels = label_codes(corpus.cells, tree) | metadata_codes(corpus.cells, values) | _perturbed(run, corpus)
     given = _given_vectors(run, corpus)
     if given is not None and not rank:
         print(f"{name}: {len(given.gene):,} of {len(corpus.genes):,} genes have given vectors", file=sys.stderr)
@@ -136,6 +137,19 @@ def _plan(run: Run, corpus: Reader, rows: np.ndarray, multiple: int) -> EqualCel
 def _given_vectors(run: Run, corpus: Reader) -> GivenVectors | None:
     vectors = run.model.input.gene_vectors
     return read_gene_vectors(vectors.file, corpus.genes["gene"].tolist()) if vectors else None
+
+
+def _perturbed(run: Run, corpus: Reader) -> dict[str, np.ndarray]:
+    perturbation = run.model.input.perturbation
+    if perturbation is None:
+        return {}
+    perturbed = perturbed_genes(corpus.cells, corpus.genes["gene"].tolist(), perturbation)
+    if not (perturbed >= 0).any():
+        raise ScfmError(
+            f"corpus cells.parquet: column '{perturbation.column}' (input.perturbation) is missing or names no gene of "
+            "the vocabulary; expected symbols joined by '+'"
+        )
+    return {perturbation.column: perturbed}
 
 
 def _trainer(

@@ -31,6 +31,8 @@ class TokenEmbedding(nn.Module):
             self.gene = nn.Embedding(rows, width)
         else:
             self.gene = PartlyGiven(given, rows, width, settings.gene_vectors.trainable)
+        # One vector, for what is not perturbed has none; a matrix of one row would be drawn at random and decayed.
+        self.perturbed = nn.Parameter(torch.zeros(width)) if settings.perturbation else None
         self.value = value_encoder(settings.value_encoder, width)
         # Zero, MASK, each CLS, then any metadata.
         self.special = nn.Embedding(2 + cls_tokens + bool(settings.metadata), width)
@@ -48,4 +50,5 @@ class TokenEmbedding(nn.Module):
         row = torch.where(view.kind == ZERO, 0, torch.where(view.kind == MASK, 1, 2 + view.gene - self.genes))
         special = self.special(row.clamp(0, len(self.special.weight) - 1))
         values = self.value((view.value if view.bin is None else view.bin)[numeric]).to(special.dtype)
-        return self.gene(view.gene) + special.index_copy(0, numeric, values)
+        vectors = self.gene(view.gene) + special.index_copy(0, numeric, values)
+        return vectors if self.perturbed is None else vectors + view.perturbed[:, None] * self.perturbed

@@ -21,7 +21,8 @@ def most_tokens(n_genes: np.ndarray, settings: Bmfm) -> np.ndarray:
     """int64 [cells]: most tokens of a training cell with so many expressed genes, its special tokens among them."""
     lengths = torch.from_numpy(np.asarray(n_genes, np.int64))
     limit, room = shares(lengths, settings.input)
-    return (torch.minimum(lengths, limit) + room).numpy() + settings.special_tokens
+    perturbed = settings.input.perturbation.most if settings.input.perturbation else 0
+    return (torch.minimum(lengths, limit) + room).numpy() + settings.special_tokens + perturbed
 
 
 def shares(lengths: Tensor, settings: Input) -> tuple[Tensor, Tensor]:
@@ -57,14 +58,29 @@ def choose_tokens(
     mode: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Indices of the nonzeros kept (int64), and cell and gene of the zeros added (int64 each)."""
-    none = cell.new_zeros(0)
     if mode == "embed":
         limit = torch.full_like(cells.lengths, settings.inference_tokens)
         highest = settings.inference_keep == "highest"
         priority = -y if highest else cell_hash(cells, cell, settings.inference_seed)
-        return first_per_cell(cell, priority, cells.lengths, limit), none, none
+        chosen = first_per_cell(cell, priority, cells.lengths, limit), cell.new_zeros(0), cell.new_zeros(0)
+    else:
+        chosen = _training_tokens(cells, cell, y, settings, measured, generator, mode)
+    if settings.perturbation is None:
+        return chosen
+    return add_perturbed(cells, cell, measured, cells.labels[settings.perturbation.column], chosen)
+
+
+def _training_tokens(
+    cells: "Cells",
+    cell: Tensor,
+    y: Tensor,
+    settings: Input,
+    measured: Tensor,
+    generator: torch.Generator,
+    mode: str,
+) -> tuple[Tensor, Tensor, Tensor]:
     limit, room = shares(cells.lengths, settings)
-    zero_cell, zero_gene = none, none
+    zero_cell = zero_gene = cell.new_zeros(0)
     if settings.zeros.strategy == "interleave" and mode == "train":
         plain = _uniform(len(room), generator, room.device) < settings.zeros.plain_cells
         limit, room = limit.masked_fill(plain, settings.tokens), room.masked_fill(plain, 0)
@@ -78,6 +94,30 @@ def choose_tokens(
         stays = _uniform(len(zero_cell), generator, y.device) >= settings.dropout
         zero_cell, zero_gene = zero_cell[stays], zero_gene[stays]
     return kept, zero_cell, zero_gene
+
+
+def add_perturbed(
+    cells: "Cells", cell: Tensor, measured: Tensor, perturbed: Tensor, chosen: tuple[Tensor, Tensor, Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What was chosen, and those perturbed genes that were not, as far as the dataset measured them.
+
+    Args:
+        perturbed: int64 [cells, most], gene indices or -1.
+    """
+    kept, zero_cell, zero_gene = chosen
+    genes = measured.shape[1]
+    expressed, own = cell * genes + cells.gene, gene_keys(perturbed, genes)
+    stays = torch.isin(expressed, own).index_fill_(0, kept, True)
+    own_cell, own_gene = own // genes, own % genes
+    new = ~torch.isin(own, torch.cat([expressed, zero_cell * genes + zero_gene]))
+    new &= measured[cells.dataset[own_cell], own_gene]
+    return stays.nonzero().squeeze(1), torch.cat([zero_cell, own_cell[new]]), torch.cat([zero_gene, own_gene[new]])
+
+
+def gene_keys(perturbed: Tensor, genes: int) -> Tensor:
+    """int64 [perturbed genes], cell * genes + gene of the entries that are not -1."""
+    cell = torch.arange(len(perturbed), device=perturbed.device)[:, None].expand_as(perturbed)
+    return (cell * genes + perturbed)[perturbed >= 0]
 
 
 def cell_hash(cells: "Cells", cell: Tensor, seed: int) -> Tensor:

@@ -113,6 +113,15 @@ class GeneVectors(Settings):
     """Go on learning the given vectors too; else only their linear projection to `hidden` is learnt."""
 
 
+class Perturbation(Settings):
+    """A state of each gene, perturbed or not: perturbed genes are always shown, with a learnt vector added."""
+
+    column: str
+    """Text column of the cells that names the perturbed genes, joined by `+`; in inference, a column of obs."""
+    most: int = Field(2, ge=1)
+    """Most perturbed genes of a cell; so many tokens it may have above its limit."""
+
+
 class Input(Settings):
     """How a cell becomes tokens."""
 
@@ -139,10 +148,18 @@ class Input(Settings):
     metadata_dropout: float = Field(0.1, ge=0, lt=1)
     """Chance that a training cell shows such a value as unknown, as it is where inference lacks it."""
 
+    perturbation: Perturbation | None = None
+    """Which genes of a cell are perturbed, if the cells say so."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the cells that the input reads."""
+        return self.metadata + ((self.perturbation.column,) if self.perturbation else ())
+
     @model_validator(mode="after")
-    def _metadata_is_named_once(self) -> "Input":
-        if len(set(self.metadata)) < len(self.metadata):
-            raise ValueError("metadata names a column twice")
+    def _columns_are_named_once(self) -> "Input":
+        if len(set(self.columns)) < len(self.columns):
+            raise ValueError("metadata and perturbation.column name a column twice")
         return self
 
     @model_validator(mode="after")
@@ -208,10 +225,10 @@ class Bmfm(Settings):
 
     @model_validator(mode="after")
     def _labels_are_not_shown(self) -> "Bmfm":
-        for column in self.input.metadata:
+        for column in self.input.columns:
             for head in self.heads:
                 if column.startswith(head.label) or head.label.startswith(column):
-                    raise ValueError(f"input.metadata '{column}' gives away the label '{head.label}' of a head")
+                    raise ValueError(f"input column '{column}' gives away the label '{head.label}' of a head")
         return self
 
     @property

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from scfm.models.bmfm.selection import cell_of, choose_tokens
+from scfm.models.bmfm.selection import cell_of, choose_tokens, gene_keys
 from scfm.models.bmfm.settings import Bmfm
 from scfm.models.bmfm.values import quantile_bins
 
@@ -28,7 +28,8 @@ class Cells:
     dataset: Tensor
     """int64 [cells], row of the measured-genes table."""
     labels: dict[str, Tensor] = field(default_factory=dict)
-    """Label group or metadata column to int64 [cells]; -1 where unknown."""
+    """Label group or metadata column to int64 [cells], -1 where unknown; the column of perturbations to int64 [cells,
+    most], gene indices and -1."""
 
     def to(self, device: torch.device | str) -> "Cells":
         """The same batch on `device`; narrow integers travel as they are and widen there."""
@@ -61,6 +62,8 @@ class View:
     """Label group to int64 [cells]; -1 where unknown."""
     bin: Tensor | None = None
     """int64 [tokens], quantile bin of the value in its whole cell where kind is VALUE, for an encoder of bins."""
+    perturbed: Tensor | None = None
+    """bool [tokens], the gene is perturbed in the cell, where the input knows perturbations."""
     target_position: Tensor | None = None
     """MLM: int64 [targets], token positions to predict."""
     target_value: Tensor | None = None
@@ -111,11 +114,15 @@ def make_view(
         starts=starts.to(torch.int32),
         longest=int(lengths.max()),
         cls=starts[:-1, None] + torch.arange(specials, device=y.device),
-        labels={name: codes for name, codes in cells.labels.items() if name not in settings.input.metadata},
+        labels={name: codes for name, codes in cells.labels.items() if name not in settings.input.columns},
     )
     if settings.input.value_encoder.kind == "bins":
         held = quantile_bins(cell, y, cells.lengths, settings.input.value_encoder.bins)[kept]
         view.bin = torch.cat([torch.zeros_like(slot), held, torch.zeros_like(zero_gene)])[order]
+    if settings.input.perturbation:
+        perturbed = gene_keys(cells.labels[settings.input.perturbation.column], measured.shape[1])
+        key = view.cell * measured.shape[1] + view.gene
+        view.perturbed = torch.isin(key, perturbed) & (view.kind != SPECIAL)
     if mode != "embed":
         _set_targets(view, cells, cell, y, settings, measured, generator)
     return view
