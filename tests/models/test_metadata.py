@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from scfm.errors import ScfmError
+from scfm.models.bmfm.gene_vectors import GivenVectors
 from scfm.models.bmfm.metadata import metadata_codes, metadata_values
 from scfm.models.bmfm.network import Network
 from scfm.models.bmfm.selection import most_tokens
@@ -143,3 +144,16 @@ def test_columns_that_make_no_sense_are_refused(columns, heads, message):
         parse(Bmfm, data, "x")
     if heads:
         assert parse(Bmfm, data | {"heads": []}, "x").special_tokens == 1 + len(columns)
+
+
+def test_metadata_beside_given_gene_vectors(bmfm, view_of):
+    given = GivenVectors(torch.tensor([0, 4]), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+    settings = bmfm(metadata=COLUMNS, gene_vectors={"file": "v.csv"})
+    network = Network(settings, 6, None, 0, given, metadata_values=4)
+    gene = network.embedding.gene
+    table = gene(torch.arange(6 + 1 + 2 + 4))
+    assert torch.equal(table[[0, 4]], gene.project.weight.T)
+    assert torch.equal(table[[1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12]], gene.weight)
+    assert not table[6].any()
+    assert table[7:].all()
+    assert network.encode(view_of(settings)).isfinite().all()

@@ -3,7 +3,15 @@ import pytest
 import torch
 
 from scfm.errors import ScfmError
-from scfm.models.bmfm.selection import cell_of, choose_tokens, draw_zeros, first_per_cell, most_tokens
+from scfm.models.bmfm.selection import (
+    by_cell,
+    cell_of,
+    choose_tokens,
+    draw_zeros,
+    first_per_cell,
+    most_tokens,
+    order_within,
+)
 from scfm.models.bmfm.settings import Input
 from scfm.models.bmfm.view import normalise
 from scfm.settings import parse
@@ -34,6 +42,27 @@ def test_first_per_cell_keeps_the_lowest_priorities_in_their_order():
     assert kept.tolist() == [1, 2, 3, 5]
     kept = first_per_cell(cell, priority, torch.tensor([3, 1, 2]), torch.tensor([0, 5, 2]))
     assert kept.tolist() == [3, 4, 5]
+
+
+def test_order_within_is_a_stable_sort_by_cell_then_priority():
+    rng = np.random.default_rng(0)
+    cell = np.sort(rng.integers(0, 20, 3000))
+    priority = rng.choice([-1e30, -2.5, -1e-40, -0.0, 1e-40, 3.0, np.inf, -np.inf], 3000).astype(np.float32)
+    priority[::3] = rng.normal(size=1000)
+    order = order_within(torch.from_numpy(cell), torch.from_numpy(priority))
+    np.testing.assert_array_equal(order, np.lexsort((priority, cell)))
+    assert order_within(torch.zeros(0, dtype=torch.int64), torch.zeros(0)).tolist() == []
+
+
+def test_by_cell_is_a_stable_sort_of_all_parts():
+    rng = np.random.default_rng(0)
+    # Cells 0, 4 and 9 have none of the second part, and the third is empty.
+    own = [np.repeat(np.arange(10), 2), np.sort(rng.choice([1, 2, 3, 5, 6, 7, 8], 50)), np.zeros(0, int)]
+    own.append(np.sort(rng.integers(0, 10, 30)))
+    order, lengths = by_cell(tuple(map(torch.from_numpy, own)), 10)
+    every = np.concatenate(own)
+    np.testing.assert_array_equal(order, every.argsort(kind="stable"))
+    np.testing.assert_array_equal(lengths, np.bincount(every, minlength=10))
 
 
 @pytest.mark.parametrize("mode", ["train", "validate"])

@@ -109,9 +109,10 @@ def add_perturbed(
     expressed, own = cell * genes + cells.gene, gene_keys(perturbed, genes)
     stays = torch.isin(expressed, own).index_fill_(0, kept, True)
     own_cell, own_gene = own // genes, own % genes
-    new = ~torch.isin(own, torch.cat([expressed, zero_cell * genes + zero_gene]))
-    new &= measured[cells.dataset[own_cell], own_gene]
-    return stays.nonzero().squeeze(1), torch.cat([zero_cell, own_cell[new]]), torch.cat([zero_gene, own_gene[new]])
+    zeros = zero_cell * genes + zero_gene
+    new = measured[cells.dataset[own_cell], own_gene] & ~torch.isin(own, torch.cat([expressed, zeros]))
+    zeros = torch.cat([zeros, own[new]]).sort().values
+    return stays.nonzero().squeeze(1), zeros // genes, zeros % genes
 
 
 def gene_keys(perturbed: Tensor, genes: int) -> Tensor:
@@ -121,27 +122,53 @@ def gene_keys(perturbed: Tensor, genes: int) -> Tensor:
 
 
 def cell_hash(cells: "Cells", cell: Tensor, seed: int) -> Tensor:
-    """int64 [nonzeros]: numbers as good as random that depend on seed, gene and its cell's counts alone.
+    """float32 [nonzeros]: numbers as good as random that depend on seed, gene and its cell's counts alone.
 
     They stay the same whatever the order of the genes and the rest of the batch, as those of a generator would not.
     """
     own = _scramble((cells.gene << 32) + cells.count.view(torch.int32))
     whole = torch.zeros_like(cells.lengths).index_add_(0, cell, own)
-    return _scramble(own + _scramble(whole + seed)[cell])
+    return (_scramble(own + _scramble(whole + seed)[cell]) >> 40).float()
 
 
 def first_per_cell(cell: Tensor, priority: Tensor, lengths: Tensor, limit: Tensor) -> Tensor:
     """Indices of the `limit` elements of lowest priority in each cell, in their original order.
 
     Args:
-        cell: int64 [elements], sorted. priority: any number [elements]. lengths, limit: int64 [cells].
+        cell: int64 [elements], sorted. priority: float32 [elements]. lengths, limit: int64 [cells].
     """
     if bool((lengths <= limit).all()):
         return torch.arange(len(cell), device=cell.device)
-    by_priority = priority.argsort(stable=True)
-    order = by_priority[cell[by_priority].argsort(stable=True)]
     rank = torch.arange(len(cell), device=cell.device) - (lengths.cumsum(0) - lengths)[cell]
-    return order[rank < limit[cell]].sort().values
+    first = order_within(cell, priority)[rank < limit[cell]]
+    return torch.zeros_like(cell, dtype=torch.bool).index_fill_(0, first, True).nonzero().squeeze(1)
+
+
+def order_within(cell: Tensor, priority: Tensor) -> Tensor:
+    """int64 [elements]: the stable order by cell and, within a cell, by priority (float32)."""
+    # One sort of integers is several times as fast as one of floats and another by cell. Floats order as their bits
+    # do, but for the negative ones, whose bits run backwards.
+    bits = priority.view(torch.int32)
+    return ((cell << 32) + (bits ^ (bits >> 31 & 2**31 - 1))).argsort(stable=True)
+
+
+def by_cell(parts: tuple[Tensor, ...], cells: int) -> tuple[Tensor, Tensor]:
+    """The order that puts each cell's elements together, part after part, and the length of each cell.
+
+    The same as a stable sort of the cells of all parts, at the cost of counting.
+
+    Args:
+        parts: cell of each element, int64 [elements], each part sorted.
+    """
+    device = parts[0].device
+    every = torch.arange(cells + 1, device=device)
+    bounds = torch.stack([torch.searchsorted(part, every) for part in parts], dim=1)  # [cells + 1, parts]
+    counts = bounds.diff(dim=0)
+    begins = (counts.flatten().cumsum(0) - counts.flatten()).view_as(counts) - bounds[:-1]
+    place = [begins[part, i] + torch.arange(len(part), device=device) for i, part in enumerate(parts)]
+    place = torch.cat(place)
+    order = torch.empty_like(place).index_copy_(0, place, torch.arange(len(place), device=device))
+    return order, counts.sum(1)
 
 
 def draw_zeros(

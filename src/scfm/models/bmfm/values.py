@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from scfm.models.bmfm.selection import order_within
 from scfm.models.bmfm.settings import BinnedValue, MlpValue, PeriodicValue, ValueEncoder
 
 
@@ -64,10 +65,9 @@ def quantile_bins(cell: Tensor, y: Tensor, lengths: Tensor, bins: int) -> Tensor
     their bin, and the bins depend on the order of the values alone, whatever the depth of the cell.
 
     Args:
-        cell: int64 [elements], sorted. y: float [elements]. lengths: int64 [cells].
+        cell: int64 [elements], sorted. y: float32 [elements]. lengths: int64 [cells].
     """
-    by_value = y.argsort(stable=True)
-    order = by_value[cell[by_value].argsort(stable=True)]
+    order = order_within(cell, y)
     place = torch.arange(len(y), device=y.device)
     # A run of equal values begins where value or cell change; all of it has the rank of its first.
     begins = torch.ones(len(y), dtype=torch.bool, device=y.device)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from scfm.models.bmfm.selection import cell_of, choose_tokens, gene_keys
+from scfm.models.bmfm.selection import by_cell, cell_of, choose_tokens, gene_keys
 from scfm.models.bmfm.settings import Bmfm
 from scfm.models.bmfm.values import quantile_bins
 
@@ -94,23 +94,20 @@ def make_view(
     cell = cell_of(cells.lengths)
     kept, zero_cell, zero_gene = choose_tokens(cells, cell, y, settings.input, measured, generator, mode)
     batch, specials = len(cells.lengths), settings.special_tokens
-    # Every batch starts with its special tokens; a stable sort by cell then puts them first in each cell.
     which = torch.arange(batch, device=y.device).repeat_interleave(specials)
     slot = _special_tokens(cells, settings, measured.shape[1], generator, mode).flatten()
     gene = torch.cat([slot, cells.gene[kept], zero_gene])
     value = torch.cat([y.new_zeros(len(slot)), y[kept], y.new_zeros(len(zero_gene))])
-    owner = torch.cat([which, cell[kept], zero_cell])
     kind = torch.full_like(gene, VALUE)
     kind[: len(slot)] = SPECIAL
     kind[len(slot) + len(kept) :] = ZERO
-    owner, order = owner.sort(stable=True)
-    lengths = torch.bincount(owner, minlength=batch)
+    order, lengths = by_cell((which, cell[kept], zero_cell), batch)  # special tokens first
     starts = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
     view = View(
         gene=gene[order],
         value=value[order],
         kind=kind[order],
-        cell=owner,
+        cell=cell_of(lengths),
         starts=starts.to(torch.int32),
         longest=int(lengths.max()),
         cls=starts[:-1, None] + torch.arange(specials, device=y.device),
