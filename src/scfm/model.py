@@ -68,6 +68,7 @@ def load(path: Path | str, device: str = "auto") -> "Model":
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    from scfm.models.bmfm.gene_vectors import vectors_among
     from scfm.models.bmfm.network import Network
     from scfm.models.bmfm.settings import Bmfm
 
@@ -85,10 +86,12 @@ def load(path: Path | str, device: str = "auto") -> "Model":
         ) from error
     tree = LabelTree.from_json(labels["cell_type"]) if labels else None
     settings = parse(Bmfm, model, f"{path / 'config.json'}: settings.model")
-    network = Network(settings, len(genes), torch.from_numpy(tree.membership) if tree else None, seed=0)
+    membership = torch.from_numpy(tree.membership) if tree else None
     try:
+        given, values = vectors_among(weights), sum(map(len, about.get("metadata", {}).values()))
+        network = Network(settings, len(genes), membership, 0, given, values)
         network.load_state_dict(weights)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, LookupError) as error:
         raise ScfmError(f"{path / 'model.safetensors'}: weights do not fit config.json; retrain the run") from error
     return Model(network.to(chosen).eval(), genes, tree, about)
 
@@ -136,7 +139,9 @@ class Model:
         """Cell embeddings by pooling name, float32 [cells, hidden], in one pass.
 
         Args:
-            adata: genes named as `find` knows them; any subset of the vocabulary.
+            adata: genes named as `find` knows them; any subset of the vocabulary. A model with metadata tokens or
+                perturbations reads their columns of obs; a missing one, or a value that training did not see, is shown
+                as unknown, and without a column no gene is perturbed.
             pooling: names among `poolings`; all of them if None.
             values: what `adata.X` holds: `counts`, `tpm` (linear) or `lognorm` (natural log of 1 + linear).
 
@@ -170,16 +175,24 @@ class Model:
         """Encode all cells, longest together, and collect what `read(hidden, view)` returns, in their order."""
         import torch
 
+        from scfm.models.bmfm.metadata import metadata_codes
+        from scfm.models.bmfm.perturbation import perturbed_genes
         from scfm.models.bmfm.view import make_view
 
         counts = self._match(adata, values)
         device = next(self.network.parameters()).device
-        measured = torch.ones(1, len(self._genes), dtype=torch.bool, device=device)
+        there = np.isin(np.arange(len(self._genes)), self.find(adata.var_names))
+        measured = torch.from_numpy(there)[None].to(device)
+        labels = metadata_codes(adata.obs, self.about.get("metadata", {}))
+        perturbation = self.network.settings.input.perturbation
+        if perturbation:
+            labels[perturbation.column] = perturbed_genes(adata.obs, self.genes, perturbation)
         order = np.argsort(counts.indptr[1:] - counts.indptr[:-1], kind="stable")
         parts: dict[str, list[np.ndarray]] = {}
         with torch.inference_mode():
             for start in range(0, len(order), batch_cells):
-                cells = _ragged(counts[order[start : start + batch_cells]]).to(device)
+                rows = order[start : start + batch_cells]
+                cells = _ragged(counts[rows], {name: codes[rows] for name, codes in labels.items()}).to(device)
                 view = make_view(cells, self.network.settings, measured, None, "embed")
                 for name, tensor in read(self.network.encode(view), view).items():
                     parts.setdefault(name, []).append(tensor.float().cpu().numpy())
@@ -258,7 +271,7 @@ def _check_values(x: np.ndarray, values: str) -> None:
         raise ScfmError(f"X: holds {x.max():g}, which is no log-normalised value; say values counts or tpm")
 
 
-def _ragged(counts) -> "Cells":
+def _ragged(counts, labels: dict[str, np.ndarray]) -> "Cells":
     import torch
 
     from scfm.models.bmfm.view import Cells
@@ -269,4 +282,5 @@ def _ragged(counts) -> "Cells":
         torch.from_numpy(counts.data.astype(np.float32)),
         lengths,
         torch.zeros(len(lengths), dtype=torch.int64),
+        {name: torch.from_numpy(codes) for name, codes in labels.items()},
     )

@@ -8,7 +8,7 @@ from scfm.models.bmfm.embedding import TokenEmbedding
 from scfm.models.bmfm.encoder import SetEncoder
 from scfm.models.bmfm.heads import LabelHead, WholeCellDecoder
 from scfm.models.bmfm.network import Network, Reconstruction, Task, combine, reconstruction_tasks
-from scfm.models.bmfm.settings import Encoder, Mlm, ValueEncoder, Wced
+from scfm.models.bmfm.settings import Encoder, Input, Mlm, Wced
 from scfm.models.bmfm.view import make_view
 
 TREE = torch.tensor([[True, True], [True, False], [False, True]])
@@ -29,7 +29,7 @@ def near(millions):
 def test_parameters_of_the_papers_encoder():
     with torch.device("meta"):
         encoder = SetEncoder(Encoder())
-        embedding = TokenEmbedding(19_321, 1, ValueEncoder(), 384)
+        embedding = TokenEmbedding(19_321, 1, Input(), 384)
         decoder = WholeCellDecoder(384, 19_283)
     blocks = 12 * (4 * 384**2 + 3 * 384 * 1024) + (11 + 12) * 384  # no norm before the attention of block 0
     assert count(encoder.blocks) == blocks == near(21.2)
@@ -216,17 +216,3 @@ def test_mean_pooling_is_the_mean_over_gene_tokens(ragged, dense, bmfm):
     for i, row in enumerate(network.pool(hidden, view)["mean"]):
         own = hidden[view.starts[i] + 2 : view.starts[i + 1]]
         torch.testing.assert_close(row, own.mean(0), atol=1e-5, rtol=1e-4)
-
-
-def test_the_periodic_encoder_tells_values_apart():
-    torch.manual_seed(0)
-    embedding = TokenEmbedding(3, 1, ValueEncoder(), 8)
-    ladder = embedding.value.phase / (2 * math.pi)
-    assert ladder[0].item() == pytest.approx(0.01)
-    assert ladder[-1].item() == pytest.approx(0.01 * 2**20, rel=1e-5)
-    np.testing.assert_allclose(np.diff(np.log2(ladder)), 20 / 47, rtol=1e-3)
-    x = torch.tensor([9.0, 9.01])
-    exact = torch.sin(2 * math.pi * 0.01 * 2.0 ** (20 / 47 * torch.arange(48, dtype=torch.float64)) * 9.0)
-    seen = torch.sin(x[:1, None] * embedding.value.phase).double()[0]
-    assert (seen - exact).abs()[:40].max() < 0.05
-    assert (embedding.value(x)[0] - embedding.value(x)[1]).abs().max() > 1e-3

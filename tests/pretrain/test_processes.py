@@ -63,9 +63,31 @@ def launch(folder, *words):
     return [process.returncode for process in processes], errors
 
 
+@pytest.fixture
+def every_input(tmp_path):
+    """Inputs with weights of their own, none of which draws anything that depends on the process."""
+    vectors = np.random.default_rng(0).normal(size=(20, 5))
+    np.savez(tmp_path / "v.npz", gene=[f"G{i}" for i in range(20)], vector=vectors)
+    return {
+        "gene_vectors": {"file": str(tmp_path / "v.npz"), "trainable": True},
+        "value_encoder": {"frequencies": 6, "octaves": 6, "trainable": True},
+        "zeros": {"strategy": "all"},
+        "metadata": ["dataset_id"],
+        "metadata_dropout": 0.0,
+    }
+
+
 @pytest.mark.slow
-def test_two_processes_interrupted_and_resumed_equal_one(toy_run, toy_shards, toy_obo, tmp_path):
-    keys = {"heads": True, "head_dropout": 0.0, "epochs": 3, "validate_every": 3, "warmup_steps": 20}
+@pytest.mark.parametrize("inputs", ["plain", "every"])
+def test_two_processes_interrupted_and_resumed_equal_one(toy_run, toy_shards, toy_obo, tmp_path, every_input, inputs):
+    keys = {
+        "inputs": every_input if inputs == "every" else None,
+        "heads": True,
+        "head_dropout": 0.0,
+        "epochs": 3,
+        "validate_every": 3,
+        "warmup_steps": 20,
+    }
     one = toy_run(**keys, batch_cells=16, accumulate=2)
     two = toy_run(**keys, batch_cells=8, accumulate=2)
     train(one, "toy/0", 0, toy_shards, toy_obo, tmp_path / "work-one", tmp_path / "one", 0)

@@ -152,6 +152,12 @@ def model_folder(run, seed):
     return RESULTS / "pretrain" / run / str(seed)
 
 
+def gene_vectors(run):
+    """The file of pretrained gene vectors that a run reads, if it reads one."""
+    vectors = STUDY.runs[run].model.input.gene_vectors
+    return [vectors.file] if vectors else []
+
+
 def models_of_edited_code():
     """Names of the trained models whose code of training is not that of this clone."""
     now = digest("scfm.pretrain.commands:train")

@@ -13,6 +13,7 @@ rule train:
     input:
         unpack(lambda w: training_cells(w.run)),
         ontology=resource("cell_ontology"),
+        vectors=lambda w: gene_vectors(w.run),
     output:
         expand(RESULTS / "pretrain" / "{{run}}" / "{{seed}}" / "{file}", file=MODEL_FILES),
     log:

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import sys
 from pathlib import Path
 
 import lightning
@@ -17,7 +18,10 @@ from scfm.corpus import Reader, Shards, round_robin
 from scfm.corpus.settings import SourceSettings
 from scfm.errors import ScfmError
 from scfm.model import write_model
+from scfm.models.bmfm.gene_vectors import GivenVectors, read_gene_vectors
+from scfm.models.bmfm.metadata import metadata_codes, metadata_values
 from scfm.models.bmfm.network import Network
+from scfm.models.bmfm.perturbation import perturbed_genes
 from scfm.models.bmfm.selection import most_tokens
 from scfm.ontology import LabelTree, Ontology
 from scfm.pretrain.data import choose_rows, label_codes, label_tree, marginals
@@ -58,7 +62,7 @@ def train(
     Raises:
         Stopped: a signal or `max_minutes` asked to stop before the end; a checkpoint is written.
         ScfmError: no cells in a split, no ontology or no label for an HCE run, too few cells for one update, a loss
-            that is not finite, another trainer at work, or fewer processes than devices.
+            that is not finite, another trainer at work, fewer processes than devices, or unusable gene vectors.
     """
     world = int(os.environ.get("WORLD_SIZE", 1))
     if world != max(devices, 1):
@@ -73,7 +77,11 @@ def train(
     train_rows, validation_rows = (
         choose_rows(corpus.cells, split, run.corpus_fraction, seed=0) for split in ("train", "validation")
     )
-    labels = label_codes(corpus.cells, tree)
+    values = metadata_values(corpus.cells, train_rows, run.model.input.metadata)
+    labels = label_codes(corpus.cells, tree) | metadata_codes(corpus.cells, values) | _perturbed(run, corpus)
+    given = _given_vectors(run, corpus)
+    if given is not None and not rank:
+        print(f"{name}: {len(given.gene):,} of {len(corpus.genes):,} genes have given vectors", file=sys.stderr)
     t = run.training
 
     neighbours = corpus.reading_order(train_rows)
@@ -92,16 +100,16 @@ def train(
         )
     with sole_trainer(work / f"rank{rank}"):
         each = plan.batches // (t.accumulate * world)
-        trainer = _trainer(run, name, seed, corpus, tree, train_rows, validation_rows, each, devices)
+        trainer = _trainer(run, name, seed, corpus, tree, given, values, train_rows, validation_rows, each, devices)
         validation = Batches(corpus, corpus.reading_order(validation_rows), labels, t.validation_cells, rank, world)
         if run.trained:
-            checkpoint = work / _checkpoint_name(run, seed, corpus, tree, code)
+            checkpoint = work / _checkpoint_name(run, seed, corpus, tree, given, code)
             with stop_on_request(max_minutes) as stop:
                 trainer.fit(updates, validation, checkpoint, stop)
         else:
             trainer.validate(validation, epoch=0)
         if not rank:
-            _write(out, run, name, seed, corpus, tree, trainer, len(train_rows), len(validation_rows))
+            _write(out, run, name, seed, corpus, tree, values, trainer, len(train_rows), len(validation_rows))
     if rank:
         return ""
     losses = {key: value for key, value in trainer.metrics[-1].items() if key.startswith("validate")}
@@ -126,10 +134,30 @@ def _plan(run: Run, corpus: Reader, rows: np.ndarray, multiple: int) -> EqualCel
     return EqualTokens(tokens, rows, run.training.batch_tokens, multiple)
 
 
-def _trainer(run: Run, name, seed, corpus, tree, train_rows, validation_rows, updates: int, devices: int) -> Trainer:
+def _given_vectors(run: Run, corpus: Reader) -> GivenVectors | None:
+    vectors = run.model.input.gene_vectors
+    return read_gene_vectors(vectors.file, corpus.genes["gene"].tolist()) if vectors else None
+
+
+def _perturbed(run: Run, corpus: Reader) -> dict[str, np.ndarray]:
+    perturbation = run.model.input.perturbation
+    if perturbation is None:
+        return {}
+    perturbed = perturbed_genes(corpus.cells, corpus.genes["gene"].tolist(), perturbation)
+    if not (perturbed >= 0).any():
+        raise ScfmError(
+            f"corpus cells.parquet: column '{perturbation.column}' (input.perturbation) is missing or names no gene of "
+            "the vocabulary; expected symbols joined by '+'"
+        )
+    return {perturbation.column: perturbed}
+
+
+def _trainer(
+    run: Run, name, seed, corpus, tree, given, values, train_rows, validation_rows, updates: int, devices: int
+) -> Trainer:
     fabric = _fabric(devices)
     membership = torch.from_numpy(tree.membership) if tree else None
-    network = Network(run.model, len(corpus.genes), membership, seed)
+    network = Network(run.model, len(corpus.genes), membership, seed, given, sum(map(len, values.values())))
     if run.model.objective.kind == "wced" and run.model.objective.marginal_init:
         _, zero_fraction, mean = marginals(corpus, train_rows[:100_000])
         network.decoder.start_at_marginals(torch.from_numpy(zero_fraction).float(), torch.from_numpy(mean).float())
@@ -163,7 +191,7 @@ def _fabric(devices: int) -> lightning.Fabric:
     return fabric
 
 
-def _write(out, run, name, seed, corpus, tree, trainer: Trainer, n_train: int, n_validation: int) -> None:
+def _write(out, run, name, seed, corpus, tree, values, trainer: Trainer, n_train: int, n_validation: int) -> None:
     errors = pd.concat(trainer.errors, ignore_index=True)
     errors.insert(0, "run", name.split("/")[0])
     errors.insert(1, "seed", seed)
@@ -180,11 +208,18 @@ def _write(out, run, name, seed, corpus, tree, trainer: Trainer, n_train: int, n
         "updates": trainer.step,
         "code": digest("scfm.pretrain.commands:train"),
     }
+    if values:
+        about["metadata"] = values
     write_model(out, trainer.network, about, corpus.genes, tree, metrics, errors)
 
 
-def _checkpoint_name(run: Run, seed: int, corpus: Reader, tree: LabelTree | None, code: str) -> str:
+def _checkpoint_name(
+    run: Run, seed: int, corpus: Reader, tree: LabelTree | None, given: GivenVectors | None, code: str
+) -> str:
     """Stands for everything that a checkpoint depends on, so that a stale one is never resumed."""
     manifest = (corpus.path / "manifest.json").read_text()
-    parts = (as_json(run), str(seed), manifest, as_json(tree.to_json() if tree else {}), code)
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16] + ".ckpt"
+    parts = [as_json(run), str(seed), manifest, as_json(tree.to_json() if tree else {}), code]
+    content = "\0".join(parts).encode()
+    if given is not None:
+        content += given.gene.numpy().tobytes() + given.vector.numpy().tobytes()
+    return hashlib.sha256(content).hexdigest()[:16] + ".ckpt"

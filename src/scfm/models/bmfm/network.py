@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from scfm.models.bmfm.backbones.layout import Rows
 from scfm.models.bmfm.embedding import TokenEmbedding
 from scfm.models.bmfm.encoder import SetEncoder, initialise
+from scfm.models.bmfm.gene_vectors import GivenVectors
 from scfm.models.bmfm.hce import hce_sum
 from scfm.models.bmfm.heads import LabelHead, Pooler, WholeCellDecoder, shallow
 from scfm.models.bmfm.settings import Bmfm
@@ -39,13 +40,23 @@ class Network(nn.Module):
         genes: size of the vocabulary.
         membership: bool [nodes, leaves] of the label tree, or None without an HCE head.
         seed: seed of the initial weights.
+        given: vectors of genes, where the settings name a file of them.
+        metadata_values: of all columns, where the settings name some.
     """
 
-    def __init__(self, settings: Bmfm, genes: int, membership: Tensor | None, seed: int) -> None:
+    def __init__(
+        self,
+        settings: Bmfm,
+        genes: int,
+        membership: Tensor | None,
+        seed: int,
+        given: GivenVectors | None = None,
+        metadata_values: int = 0,
+    ) -> None:
         super().__init__()
         width = settings.encoder.hidden
         self.settings = settings
-        self.embedding = TokenEmbedding(genes, settings.cls_tokens, settings.input.value_encoder, width)
+        self.embedding = TokenEmbedding(genes, settings.cls_tokens, settings.input, width, given, metadata_values)
         self.encoder = SetEncoder(settings.encoder)
         wced = settings.objective.kind == "wced"
         self.decoder = WholeCellDecoder(width, genes) if wced else shallow(width, 2)
@@ -57,6 +68,8 @@ class Network(nn.Module):
         initialise(self, settings.encoder, torch.Generator().manual_seed(seed))
         if settings.encoder.cls_init == "zero":
             self.embedding.start_cls_at_zero()
+        if given is not None:
+            self.embedding.gene.start(given)
 
     def encode(self, view: View, rows: Rows | None = None) -> Tensor:
         """float [tokens, hidden], or [rows, hidden] of some tokens alone."""

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from scfm.models.bmfm.selection import cell_of, choose_tokens
+from scfm.models.bmfm.selection import by_cell, cell_of, choose_tokens, gene_keys
 from scfm.models.bmfm.settings import Bmfm
+from scfm.models.bmfm.values import quantile_bins
 
 VALUE, ZERO, MASK, SPECIAL = 0, 1, 2, 3
 """What the value field of a token holds: a number, zero, the mask, or a special token's own embedding."""
@@ -27,7 +28,8 @@ class Cells:
     dataset: Tensor
     """int64 [cells], row of the measured-genes table."""
     labels: dict[str, Tensor] = field(default_factory=dict)
-    """Label group to int64 [cells]; -1 where unknown."""
+    """Label group or metadata column to int64 [cells], -1 where unknown; the column of perturbations to int64 [cells,
+    most], gene indices and -1."""
 
     def to(self, device: torch.device | str) -> "Cells":
         """The same batch on `device`; narrow integers travel as they are and widen there."""
@@ -42,7 +44,8 @@ class View:
     """Tokens of a batch and its targets."""
 
     gene: Tensor
-    """int64 [tokens], gene index, or number of genes + k for the k-th CLS token."""
+    """int64 [tokens], gene index; from the number of genes on, the CLS tokens, then those of metadata: unknown of each
+    column, then the values."""
     value: Tensor
     """float32 [tokens], log-normalised value where kind is VALUE."""
     kind: Tensor
@@ -54,9 +57,13 @@ class View:
     longest: int
     """Tokens of the longest cell."""
     cls: Tensor
-    """int64 [cells, CLS tokens], positions of the CLS tokens."""
+    """int64 [cells, special tokens], positions of the special tokens, those of CLS first."""
     labels: dict[str, Tensor]
     """Label group to int64 [cells]; -1 where unknown."""
+    bin: Tensor | None = None
+    """int64 [tokens], quantile bin of the value in its whole cell where kind is VALUE, for an encoder of bins."""
+    perturbed: Tensor | None = None
+    """bool [tokens], the gene is perturbed in the cell, where the input knows perturbations."""
     target_position: Tensor | None = None
     """MLM: int64 [targets], token positions to predict."""
     target_value: Tensor | None = None
@@ -80,39 +87,57 @@ def make_view(
     Args:
         measured: bool [datasets, genes]; what a dataset never measured is unknown, not zero.
         generator: source of all randomness, on the batch's device; unused by `embed`.
-        mode: `train` (random subset, dropout, targets), `validate` (random subset, targets) or
-            `embed` (highest values, no zeros, no targets, nothing random).
+        mode: `train` (limit and zeros of training, dropout, targets), `validate` (the same without dropout) or
+            `embed` (limit of inference, no zeros, no targets, nothing from the generator).
     """
     y = normalise(cells)
     cell = cell_of(cells.lengths)
     kept, zero_cell, zero_gene = choose_tokens(cells, cell, y, settings.input, measured, generator, mode)
-    specials = settings.cls_tokens
-    batch = len(cells.lengths)
-    # Every batch starts with its special tokens; a stable sort by cell then puts them first in each cell.
+    batch, specials = len(cells.lengths), settings.special_tokens
     which = torch.arange(batch, device=y.device).repeat_interleave(specials)
-    slot = torch.arange(specials, device=y.device).repeat(batch) + measured.shape[1]
+    slot = _special_tokens(cells, settings, measured.shape[1], generator, mode).flatten()
     gene = torch.cat([slot, cells.gene[kept], zero_gene])
     value = torch.cat([y.new_zeros(len(slot)), y[kept], y.new_zeros(len(zero_gene))])
-    owner = torch.cat([which, cell[kept], zero_cell])
     kind = torch.full_like(gene, VALUE)
     kind[: len(slot)] = SPECIAL
     kind[len(slot) + len(kept) :] = ZERO
-    owner, order = owner.sort(stable=True)
-    lengths = torch.bincount(owner, minlength=batch)
+    order, lengths = by_cell((which, cell[kept], zero_cell), batch)  # special tokens first
     starts = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
     view = View(
         gene=gene[order],
         value=value[order],
         kind=kind[order],
-        cell=owner,
+        cell=cell_of(lengths),
         starts=starts.to(torch.int32),
         longest=int(lengths.max()),
         cls=starts[:-1, None] + torch.arange(specials, device=y.device),
-        labels=cells.labels,
+        labels={name: codes for name, codes in cells.labels.items() if name not in settings.input.columns},
     )
+    if settings.input.value_encoder.kind == "bins":
+        held = quantile_bins(cell, y, cells.lengths, settings.input.value_encoder.bins)[kept]
+        view.bin = torch.cat([torch.zeros_like(slot), held, torch.zeros_like(zero_gene)])[order]
+    if settings.input.perturbation:
+        perturbed = gene_keys(cells.labels[settings.input.perturbation.column], measured.shape[1])
+        key = view.cell * measured.shape[1] + view.gene
+        view.perturbed = torch.isin(key, perturbed) & (view.kind != SPECIAL)
     if mode != "embed":
         _set_targets(view, cells, cell, y, settings, measured, generator)
     return view
+
+
+def _special_tokens(cells: Cells, settings: Bmfm, genes: int, generator: torch.Generator | None, mode: str) -> Tensor:
+    """int64 [cells, special tokens], as in `View.gene`."""
+    device, columns = cells.lengths.device, settings.input.metadata
+    tokens = torch.arange(settings.special_tokens, device=device).expand(len(cells.lengths), -1)
+    if columns:
+        codes = torch.stack([cells.labels[name] for name in columns], dim=1)
+        if mode == "train":
+            hidden = torch.rand(codes.shape, generator=generator, device=device) < settings.input.metadata_dropout
+            codes = codes.masked_fill(hidden, -1)
+        unknown = tokens[:, settings.cls_tokens :]
+        values = torch.where(codes < 0, unknown, settings.special_tokens + codes)
+        tokens = torch.cat([tokens[:, : settings.cls_tokens], values], dim=1)
+    return genes + tokens
 
 
 def _set_targets(
