@@ -36,7 +36,7 @@ def test_composition_is_counted_at_every_stage(sampled, field):
     stages = {"store": scanned, "after QC": good, "after sampling": chosen}
     stages |= {side: chosen[chosen["split"] == side] for side in ("train", "validation")}
     for stage, cells in stages.items():
-        assert counted(table, stage, field) == cells[field].value_counts().to_dict()
+        assert counted(table, stage, field) == cells[field].astype(object).value_counts().to_dict()
     assert len(scanned) > len(good) > len(chosen) > 0
     assert chosen.groupby(["tissue", "cell_type"]).size().max() == 12
 

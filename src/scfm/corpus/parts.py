@@ -2,15 +2,22 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+from scfm.corpus.common import TEXT
 from scfm.corpus.scan import SUMS
 from scfm.errors import ScfmError
 from scfm.files import must_exist
+
+ROWS = 2**20
+"""Cells written at once."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,7 @@ class Scanned:
     """The whole store as scanned."""
 
     cells: pd.DataFrame
-    """One row a cell that passed the value filter, ordered by soma_joinid."""
+    """One row a cell that passed the value filter, ordered by soma_joinid; texts are categories."""
     genes: pd.DataFrame
     """dataset_id, feature, sums; one row a pair that is expressed, ordered by both."""
     features: pd.DataFrame
@@ -48,13 +55,35 @@ def read_parts(folders: Sequence[Path]) -> Scanned:
     genes = pd.concat([pd.read_parquet(folder / "genes.parquet") for folder in at])
     genes = genes.groupby(["dataset_id", "feature"], as_index=False)[list(SUMS)].sum()
     return Scanned(
-        cells=pd.concat([pd.read_parquet(folder / "cells.parquet") for folder in at], ignore_index=True),
+        cells=read_cells([folder / "cells.parquet" for folder in at]),
         genes=genes,
         features=pd.read_parquet(at[0] / "features.parquet"),
         measured=measured,
         total=parts[0]["total"],
         source=parts[0]["source"],
     )
+
+
+def read_cells(paths: Sequence[Path]) -> pd.DataFrame:
+    """Tables of cells, one after another; texts become sorted categories, a tenth of their memory."""
+    tables = [pq.read_table(path, read_dictionary=TEXT) for path in paths]
+    tables = [table for table in tables if table.num_rows] or tables[:1]  # columns without a value have no type
+    cells = pa.concat_tables(tables).unify_dictionaries().to_pandas(split_blocks=True, self_destruct=True)
+    for name in TEXT:
+        texts = cells[name].astype("category").cat
+        cells[name] = texts.reorder_categories(sorted(texts.categories))
+    return cells
+
+
+def write_cells(cells: pd.DataFrame, path: Path) -> None:
+    """The table with plain texts, so that no reader meets categories; some rows at a time."""
+    with ExitStack() as stack:
+        writer = None
+        for start in range(0, max(len(cells), 1), ROWS):
+            part = cells.iloc[start : start + ROWS]
+            table = pa.Table.from_pandas(part.astype(dict.fromkeys(TEXT, object)), preserve_index=False)
+            writer = writer or stack.enter_context(pq.ParquetWriter(path, table.schema))
+            writer.write_table(table)
 
 
 def _check(parts: list[dict]) -> None:

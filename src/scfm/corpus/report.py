@@ -44,7 +44,7 @@ class Report:
 
     def note(self, reason: str, dataset_id: pd.Series, noted: np.ndarray) -> None:
         """Cells that a threshold could not judge, one row a dataset that has some."""
-        for dataset, count in dataset_id[noted].value_counts().sort_index().items():
+        for dataset, count in dataset_id[noted].value_counts().loc[lambda found: found > 0].sort_index().items():
             self._add("cells", reason, dataset, int((dataset_id == dataset).sum()), 0, int(count))
 
     def describe(self, stage: str, cells: pd.DataFrame) -> None:

@@ -13,7 +13,7 @@ from scfm.corpus.csr import MAX_GENES
 from scfm.corpus.genes import choose_genes
 from scfm.corpus.joinids import joinids_sha256, only, read_joinids
 from scfm.corpus.names import count_names, name_features
-from scfm.corpus.parts import Scanned, read_parts
+from scfm.corpus.parts import Scanned, read_parts, write_cells
 from scfm.corpus.report import Report
 from scfm.corpus.sampling import sample
 from scfm.corpus.scan import failures
@@ -67,7 +67,7 @@ def select(
     manifest["features_by_name"] = {str(how): int(n) for how, n in names["how"].value_counts().sort_index().items()}
     with whole(out) as folder:
         folder.mkdir()
-        cells.to_parquet(folder / "cells.parquet", index=False)
+        write_cells(cells, folder / "cells.parquet")
         genes.to_parquet(folder / "genes.parquet", index=False)
         features.to_parquet(folder / "features.parquet", index=False)
         np.savez(folder / "measured.npz", datasets=measured.index.to_numpy(str), measured=measured.to_numpy())

@@ -31,7 +31,9 @@ def split_cells(cells: pd.DataFrame, settings: Split) -> tuple[np.ndarray, pd.Da
     known = cells["cell_type_ontology_term_id"].where(cells["cell_type_ontology_term_id"] != UNKNOWN)
     shown = pd.Series(side) if settings.by == "cell" else unit.reset_index(drop=True)
     table = pd.DataFrame({"unit": shown, "split": side, "cell_type": known.to_numpy()})
-    table = table.groupby(["unit", "split"]).agg(cells=("unit", "size"), cell_types=("cell_type", "nunique"))
+    table = table.groupby(["unit", "split"], observed=True).agg(
+        cells=("unit", "size"), cell_types=("cell_type", "nunique")
+    )
     return side, table.reset_index()
 
 
@@ -58,8 +60,8 @@ def _random_sides(unit: pd.Series, settings: Split) -> pd.Series:
 
 def _dataset_sides(cells: pd.DataFrame) -> pd.Series:
     known = cells[cells["cell_type_ontology_term_id"] != UNKNOWN]
-    types = known.groupby("dataset_id")["cell_type_ontology_term_id"].agg(set)
-    datasets = np.sort(cells["dataset_id"].unique())
+    types = known.groupby("dataset_id", observed=True)["cell_type_ontology_term_id"].agg(set)
+    datasets = sorted(cells["dataset_id"].unique())
     return pd.Series(coverage_split({name: types.get(name, set()) for name in datasets}))
 
 
