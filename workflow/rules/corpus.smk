@@ -83,7 +83,7 @@ rule scan:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=4000 if LOCAL else 16000,
+        mem_mb=4000 if LOCAL else 8000,
         runtime=240,
     params:
         settings=corpus_settings(ScanSettings),
@@ -127,7 +127,7 @@ rule select:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=64000 if PAPER_SCALE else 4000,
+        mem_mb=48000 if PAPER_SCALE else 4000,
         runtime=120,
     params:
         settings=corpus_settings(SelectSettings),
@@ -153,7 +153,7 @@ rule scatter_part:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=4000 if LOCAL else 16000,
+        mem_mb=4000 if LOCAL else 8000,
         runtime=240,
     params:
         settings=corpus_settings(ScatterSettings),
@@ -179,7 +179,7 @@ rule gather_shards:
     conda:
         "../../envs/data.yaml"
     resources:
-        mem_mb=32000 if PAPER_SCALE else 4000,
+        mem_mb=16000 if PAPER_SCALE else 4000,
         runtime=240,
     params:
         selection=CORPUS / "selection",
