@@ -33,12 +33,14 @@ def write_model(
     tree: LabelTree | None,
     metrics: pd.DataFrame,
     gene_errors: pd.DataFrame,
+    classes: dict[str, list[str]] | None = None,
 ) -> None:
     """Write a whole model directory, or nothing.
 
     Args:
         about: settings, run, seed and sizes for `config.json`.
         genes: one row per gene index with columns gene and ensembl.
+        tree: of the cell types, where a head predicts them. classes: labels of each group that a flat head predicts.
     """
     from safetensors.torch import save_file
 
@@ -48,6 +50,8 @@ def write_model(
         save_file(weights, folder / "model.safetensors")
         (folder / "config.json").write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
         labels = {"cell_type": tree.to_json()} if tree else {}
+        for group, names in (classes or {}).items():
+            labels[group] = labels.get(group, {}) | {"classes": names}
         (folder / "labels.json").write_text(json.dumps(labels, indent=1, sort_keys=True) + "\n")
         genes.to_parquet(folder / "genes.parquet", index=False)
         metrics.to_csv(folder / "metrics.csv", index=False)
@@ -79,21 +83,23 @@ def load(path: Path | str, device: str = "auto") -> "Model":
         about, labels = (json.loads((path / name).read_text()) for name in ("config.json", "labels.json"))
         model, genes = about["settings"]["model"], pd.read_parquet(path / "genes.parquet")
         weights = load_file(path / "model.safetensors")
+        tree = LabelTree.from_json(labels["cell_type"]) if "cell_type" in labels else None
+        classes = {group: entry["classes"] for group, entry in labels.items() if "classes" in entry}
     except (ValueError, KeyError, TypeError, OSError, SafetensorError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise ScfmError(
             f"{path}: the model directory is damaged ({reason}); copy it again or retrain the run"
         ) from error
-    tree = LabelTree.from_json(labels["cell_type"]) if labels else None
     settings = parse(Bmfm, model, f"{path / 'config.json'}: settings.model")
-    membership = torch.from_numpy(tree.membership) if tree else None
+    trees = [torch.from_numpy(table) for table in (tree.membership, tree.lineage)] if tree else [None, None]
+    sizes = {group: len(names) for group, names in classes.items()}
     try:
         given, values = vectors_among(weights), sum(map(len, about.get("metadata", {}).values()))
-        network = Network(settings, len(genes), membership, 0, given, values)
+        network = Network(settings, len(genes), trees[0], 0, given, values, sizes, trees[1])
         network.load_state_dict(weights)
     except (RuntimeError, ValueError, LookupError) as error:
         raise ScfmError(f"{path / 'model.safetensors'}: weights do not fit config.json; retrain the run") from error
-    return Model(network.to(chosen).eval(), genes, tree, about)
+    return Model(network.to(chosen).eval(), genes, tree, about, classes)
 
 
 def _device(name: str) -> str:
@@ -109,10 +115,10 @@ def _device(name: str) -> str:
 
 
 class Model:
-    """A trained model: cell embeddings, and label probabilities where it has an HCE head."""
+    """A trained model: cell embeddings, and label probabilities where a head predicts cell types."""
 
-    def __init__(self, network: "Network", genes: pd.DataFrame, tree: LabelTree | None, about: dict) -> None:
-        self.network, self._genes, self.tree, self.about = network, genes, tree, about
+    def __init__(self, network: "Network", genes: pd.DataFrame, tree: LabelTree | None, about: dict, classes: dict):
+        self.network, self._genes, self.tree, self.about, self.classes = network, genes, tree, about, classes
 
     @property
     def genes(self) -> list[str]:
@@ -161,13 +167,18 @@ class Model:
         """Probabilities of the label tree's leaves, float32 [cells, leaves].
 
         Raises:
-            ScfmError: the model has no label head; and as `embed`.
+            ScfmError: the model has no head of cell types; and as `embed`.
         """
         if self.tree is None:
-            raise ScfmError(f"run '{self.about['run']}': it has no label head; annotate with an HCE run")
+            raise ScfmError(f"run '{self.about['run']}': it has no label head for cell types; annotate with an HCE run")
+
+        from scfm.models.bmfm.label_losses import leaf_probabilities
+
+        head = next(head for head in self.network.settings.heads if head.label == "cell_type")
 
         def leaves(hidden, view) -> dict:
-            return {"cell_type": self.network.label_logits(hidden, view)["cell_type"].float().softmax(1)}
+            logits = self.network.label_logits(hidden, view)["cell_type"].float()
+            return {"cell_type": leaf_probabilities(logits, head.loss, self.tree, self.classes.get("cell_type", []))}
 
         return self._run(adata, values, batch_cells, leaves)["cell_type"]
 

@@ -144,6 +144,15 @@ class LabelTree:
             table[row, [column[term] for term in below if term in column]] = True
         return table
 
+    @cached_property
+    def lineage(self) -> np.ndarray:
+        """Bool [nodes, nodes]: the second is the first or lies above it."""
+        column = {node: i for i, node in enumerate(self.nodes)}
+        table = np.eye(len(self.nodes), dtype=bool)
+        for row, node in enumerate(self.nodes):
+            table[row, [column[term] for term in self.ancestors(node)]] = True
+        return table
+
     def ancestors(self, term: str) -> set[str]:
         """All terms above `term`, itself excluded."""
         return _reach(self.parents, term)

@@ -236,8 +236,8 @@ def exposure():
 
 
 def ontology_models():
-    """(run, seed) of the models with a label head, if any dataset is labelled with ontology ids."""
-    return [(run, seed) for run, seed in models() if STUDY.runs[run].model.heads and prepared("ontology")]
+    """(run, seed) of the models that name cell types, if any dataset is labelled with ontology ids."""
+    return [(run, seed) for run, seed in models() if STUDY.runs[run].model.names_cell_types and prepared("ontology")]
 
 
 def tidy_files():

@@ -1,11 +1,17 @@
 """What a run takes from the corpus: its cells, its labels, and statistics of its genes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from scfm.corpus import Reader
 from scfm.errors import ScfmError
+from scfm.models.bmfm.objectives import Head
 from scfm.ontology import UNKNOWN, LabelTree, Ontology
+
+COLUMNS = {"cell_type": "cell_type_ontology_term_id"}
+"""Column of the cells that holds a label group, where it is not of its name."""
 
 
 def choose_rows(cells: pd.DataFrame, split: str, fraction: float, seed: int) -> np.ndarray:
@@ -40,12 +46,41 @@ def label_tree(cells: pd.DataFrame, ontology: Ontology) -> LabelTree:
     return tree
 
 
-def label_codes(cells: pd.DataFrame, tree: LabelTree | None) -> dict[str, np.ndarray]:
-    """Label group to int64 [cells], node of the tree or -1."""
-    if tree is None:
-        return {}
-    codes = {node: i for i, node in enumerate(tree.nodes)}
-    return {"cell_type": cells["cell_type_ontology_term_id"].map(codes).fillna(-1).to_numpy(np.int64)}
+def label_classes(cells: pd.DataFrame, rows: np.ndarray, heads: Sequence[Head]) -> dict[str, list[str]]:
+    """The labels, sorted, of each label group that a flat head predicts.
+
+    Args:
+        rows: of the training cells; a label that only others have is unknown.
+
+    Raises:
+        ScfmError: the cells have no such column, or the training cells fewer than two labels in it.
+    """
+    classes = {}
+    for head in heads:
+        if head.loss not in ("cross_entropy", "focal"):
+            continue
+        column = COLUMNS.get(head.label, head.label)
+        if column not in cells:
+            raise ScfmError(f"corpus cells.parquet: no column '{column}'; remove the head '{head.label}' of the run")
+        labels = sorted(set(cells[column].iloc[rows].dropna().astype(str)) - {UNKNOWN, ""})
+        if len(labels) < 2:
+            raise ScfmError(
+                f"corpus cells.parquet: column '{column}' holds {len(labels)} known labels in the training cells, and "
+                f"a head needs two; remove the head '{head.label}' of the run"
+            )
+        classes[head.label] = labels
+    return classes
+
+
+def label_codes(
+    cells: pd.DataFrame, tree: LabelTree | None, classes: dict[str, list[str]] | None = None
+) -> dict[str, np.ndarray]:
+    """Label group to int64 [cells], its class, else node of the tree, or -1."""
+    labels = ({"cell_type": tree.nodes} if tree else {}) | (classes or {})
+    return {
+        group: pd.Index(known).get_indexer(cells[COLUMNS.get(group, group)].astype(str)).astype(np.int64)
+        for group, known in labels.items()
+    }
 
 
 def marginals(corpus: Reader, rows: np.ndarray, block: int = 4096) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -24,7 +24,7 @@ from scfm.models.bmfm.network import Network
 from scfm.models.bmfm.perturbation import perturbed_genes
 from scfm.models.bmfm.selection import most_tokens
 from scfm.ontology import LabelTree, Ontology
-from scfm.pretrain.data import choose_rows, label_codes, label_tree, marginals
+from scfm.pretrain.data import choose_rows, label_classes, label_codes, label_tree, marginals
 from scfm.pretrain.guard import sole_trainer
 from scfm.pretrain.loader import Batches, EqualCells, EqualTokens, Updates, window_shuffle
 from scfm.pretrain.settings import Run
@@ -71,14 +71,15 @@ def train(
     for logger in ("lightning.fabric", "lightning.pytorch"):
         logging.getLogger(logger).setLevel(logging.ERROR)  # hints; what matters is printed by `Progress`
     corpus = _open(run, corpus_path, source, soma_path)
-    if run.model.heads and ontology_path is None:
-        raise ScfmError(f"{name}: a run with a label head needs the Cell Ontology; name its file with --ontology")
-    tree = label_tree(corpus.cells, Ontology.read(ontology_path)) if run.model.heads else None
+    if run.model.names_cell_types and ontology_path is None:
+        raise ScfmError(f"{name}: a head of cell types needs the Cell Ontology; name its file with --ontology")
+    tree = label_tree(corpus.cells, Ontology.read(ontology_path)) if run.model.names_cell_types else None
     train_rows, validation_rows = (
         choose_rows(corpus.cells, split, run.corpus_fraction, seed=0) for split in ("train", "validation")
     )
     values = metadata_values(corpus.cells, train_rows, run.model.input.metadata)
-    labels = label_codes(corpus.cells, tree) | metadata_codes(corpus.cells, values) | _perturbed(run, corpus)
+    classes = label_classes(corpus.cells, train_rows, run.model.heads)
+    labels = label_codes(corpus.cells, tree, classes) | metadata_codes(corpus.cells, values) | _perturbed(run, corpus)
     given = _given_vectors(run, corpus)
     if given is not None and not rank:
         print(f"{name}: {len(given.gene):,} of {len(corpus.genes):,} genes have given vectors", file=sys.stderr)
@@ -100,7 +101,8 @@ def train(
         )
     with sole_trainer(work / f"rank{rank}"):
         each = plan.batches // (t.accumulate * world)
-        trainer = _trainer(run, name, seed, corpus, tree, given, values, train_rows, validation_rows, each, devices)
+        network = _network(run, seed, corpus, tree, classes, given, values, train_rows)
+        trainer = _trainer(run, name, seed, corpus, network, validation_rows, each, devices)
         validation = Batches(corpus, corpus.reading_order(validation_rows), labels, t.validation_cells, rank, world)
         if run.trained:
             checkpoint = work / _checkpoint_name(run, seed, corpus, tree, given, code)
@@ -109,7 +111,7 @@ def train(
         else:
             trainer.validate(validation, epoch=0)
         if not rank:
-            _write(out, run, name, seed, corpus, tree, values, trainer, len(train_rows), len(validation_rows))
+            _write(out, run, name, seed, corpus, tree, classes, values, trainer, len(train_rows), len(validation_rows))
     if rank:
         return ""
     losses = {key: value for key, value in trainer.metrics[-1].items() if key.startswith("validate")}
@@ -152,18 +154,22 @@ def _perturbed(run: Run, corpus: Reader) -> dict[str, np.ndarray]:
     return {perturbation.column: perturbed}
 
 
-def _trainer(
-    run: Run, name, seed, corpus, tree, given, values, train_rows, validation_rows, updates: int, devices: int
-) -> Trainer:
-    fabric = _fabric(devices)
-    membership = torch.from_numpy(tree.membership) if tree else None
-    network = Network(run.model, len(corpus.genes), membership, seed, given, sum(map(len, values.values())))
+def _network(run: Run, seed: int, corpus: Reader, tree, classes, given, values, train_rows) -> Network:
+    sizes = {"metadata_values": sum(map(len, values.values())), "classes": {k: len(v) for k, v in classes.items()}}
+    trees = [torch.from_numpy(table) for table in (tree.membership, tree.lineage)] if tree else [None, None]
+    network = Network(run.model, len(corpus.genes), trees[0], seed, given, **sizes, lineage=trees[1])
     if run.model.objective.kind == "wced" and run.model.objective.marginal_init:
         _, zero_fraction, mean = marginals(corpus, train_rows[:100_000])
         network.decoder.start_at_marginals(torch.from_numpy(zero_fraction).float(), torch.from_numpy(mean).float())
+    return network
+
+
+def _trainer(
+    run: Run, name: str, seed: int, corpus: Reader, network: Network, validation_rows, updates: int, devices: int
+) -> Trainer:
     n, zero_fraction, mean_nonzero = marginals(corpus, validation_rows)
     return Trainer(
-        fabric,
+        _fabric(devices),
         network,
         run.training,
         torch.from_numpy(corpus.measured),
@@ -191,7 +197,9 @@ def _fabric(devices: int) -> lightning.Fabric:
     return fabric
 
 
-def _write(out, run, name, seed, corpus, tree, values, trainer: Trainer, n_train: int, n_validation: int) -> None:
+def _write(
+    out, run, name, seed, corpus, tree, classes, values, trainer: Trainer, n_train: int, n_validation: int
+) -> None:
     errors = pd.concat(trainer.errors, ignore_index=True)
     errors.insert(0, "run", name.split("/")[0])
     errors.insert(1, "seed", seed)
@@ -210,7 +218,7 @@ def _write(out, run, name, seed, corpus, tree, values, trainer: Trainer, n_train
     }
     if values:
         about["metadata"] = values
-    write_model(out, trainer.network, about, corpus.genes, tree, metrics, errors)
+    write_model(out, trainer.network, about, corpus.genes, tree, metrics, errors, classes)
 
 
 def _checkpoint_name(

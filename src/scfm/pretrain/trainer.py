@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from scfm.errors import ScfmError
 from scfm.files import whole
 from scfm.models.bmfm.network import Network, Task, combine
+from scfm.models.bmfm.settings import Bmfm
 from scfm.models.bmfm.view import Cells, make_view
 from scfm.pretrain.loader import Updates
 from scfm.pretrain.optimizer import make_optimizer
@@ -118,7 +119,7 @@ class Trainer:
         views = [make_view(cells.to(device), settings, self.measured, generator) for cells in update]
         counts, asked = None, False
         if len(views) > 1 or self._ranks > 1:
-            counts, asked = self._total([_counts(view) for view in views], stop.reason is not None)
+            counts, asked = self._total([_counts(view, settings) for view in views], stop.reason is not None)
         for number, view in enumerate(views, 1):
             with self.fabric.no_backward_sync(self.module, enabled=number < len(views)):
                 with self._autocast():
@@ -282,8 +283,9 @@ class Trainer:
         )
 
 
-def _counts(view) -> dict[str, Tensor]:
+def _counts(view, settings: Bmfm) -> dict[str, Tensor]:
     """Targets of each task in a view, as `Network.tasks` counts them, before the forward pass."""
     above = (view.target_value > 0).sum()
     every = view.target_mask.sum() if view.target_mask is not None else above.new_tensor(view.target_value.numel())
-    return {"value": above, "is_zero": every} | {f"{k}_hce": (codes >= 0).sum() for k, codes in view.labels.items()}
+    labelled = {head.task: (view.labels[head.label] >= 0).sum() for head in settings.heads}
+    return {"value": above, "is_zero": every} | labelled

@@ -50,6 +50,22 @@ class LabelHead(nn.Module):
         return self.out(x)
 
 
+class _Reversal(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, coefficient: float) -> Tensor:
+        ctx.coefficient = coefficient
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        return -ctx.coefficient * gradient, None
+
+
+def reverse_gradient(x: Tensor, coefficient: float) -> Tensor:
+    """`x` itself, whose gradient comes back times −coefficient (Ganin et al. 2016)."""
+    return _Reversal.apply(x, coefficient)
+
+
 class Pooler(nn.Module):
     """tanh(Linear(CLS)), what label heads read under MLM (released code)."""
 

@@ -11,7 +11,9 @@ from scfm.models.bmfm.embedding import TokenEmbedding
 from scfm.models.bmfm.encoder import SetEncoder, initialise
 from scfm.models.bmfm.gene_vectors import GivenVectors
 from scfm.models.bmfm.hce import hce_sum
-from scfm.models.bmfm.heads import LabelHead, Pooler, WholeCellDecoder, shallow
+from scfm.models.bmfm.heads import LabelHead, Pooler, WholeCellDecoder, reverse_gradient, shallow
+from scfm.models.bmfm.label_losses import flat_sum, sigmoid_sum
+from scfm.models.bmfm.objectives import Head
 from scfm.models.bmfm.settings import Bmfm
 from scfm.models.bmfm.view import View
 
@@ -38,10 +40,12 @@ class Network(nn.Module):
 
     Args:
         genes: size of the vocabulary.
-        membership: bool [nodes, leaves] of the label tree, or None without an HCE head.
+        membership: bool [nodes, leaves] of the label tree, or None without a head of cell types.
         seed: seed of the initial weights.
         given: vectors of genes, where the settings name a file of them.
         metadata_values: of all columns, where the settings name some.
+        classes: number of labels of each label group that a flat head predicts.
+        lineage: bool [nodes, nodes] of the label tree, for a head of sigmoids.
     """
 
     def __init__(
@@ -52,6 +56,8 @@ class Network(nn.Module):
         seed: int,
         given: GivenVectors | None = None,
         metadata_values: int = 0,
+        classes: dict[str, int] | None = None,
+        lineage: Tensor | None = None,
     ) -> None:
         super().__init__()
         width = settings.encoder.hidden
@@ -62,9 +68,12 @@ class Network(nn.Module):
         self.decoder = WholeCellDecoder(width, genes) if wced else shallow(width, 2)
         self.label_heads = nn.ModuleDict()
         for head in settings.heads:
-            self.label_heads[head.label] = LabelHead(width, membership.shape[1], head.dropout)
+            trees = {"hce": membership, "sigmoid": lineage}
+            outputs = trees[head.loss].shape[1] if head.loss in trees else classes[head.label]
+            self.label_heads[head.label] = LabelHead(width, outputs, head.dropout)
         self.pooler = Pooler(width) if settings.heads and not wced else None
         self.register_buffer("membership", membership, persistent=False)
+        self.register_buffer("lineage", lineage, persistent=False)
         initialise(self, settings.encoder, torch.Generator().manual_seed(seed))
         if settings.encoder.cls_init == "zero":
             self.embedding.start_cls_at_zero()
@@ -100,21 +109,33 @@ class Network(nn.Module):
         return Reconstruction(value, zero)
 
     def label_logits(self, hidden: Tensor, view: View, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        """Label group to logits [cells, classes]."""
+        """Label group to logits [cells, classes]; under MLM all heads read the pooled CLS, under WCED each its own."""
+        pooled = self.pooler(hidden[view.cls[:, 0]]) if self.pooler else None
         logits = {}
-        for k, (label, head) in enumerate(self.label_heads.items()):
-            cell = self.pooler(hidden[view.cls[:, 0]]) if self.pooler else hidden[view.cls[:, k + 1]]
-            logits[label] = head(cell, generator)
+        for k, head in enumerate(self.settings.heads, 1):
+            cell = hidden[view.cls[:, k]] if pooled is None else pooled
+            if head.reversal is not None:
+                cell = reverse_gradient(cell, head.reversal)
+            logits[head.label] = self.label_heads[head.label](cell, generator)
         return logits
+
+    def label_sum(self, head: Head, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum of a head's loss over the labelled cells, and their number."""
+        if head.loss == "hce":
+            return hce_sum(logits, labels, self.membership)
+        if head.loss == "sigmoid":
+            return sigmoid_sum(logits, labels, self.lineage)
+        return flat_sum(logits, labels, head.gamma if head.loss == "focal" else 0.0)
 
     def tasks(self, view: View, generator: torch.Generator | None = None) -> tuple[dict[str, Task], Reconstruction]:
         """Every objective of the batch, and the reconstruction for tracking."""
         hidden, view = self.encode_targets(view)
         predicted = self.reconstruct(hidden, view)
         tasks = reconstruction_tasks(predicted, view, self.settings.objective)
+        logits = self.label_logits(hidden, view, generator)
         for head in self.settings.heads:
-            logits = self.label_logits(hidden, view, generator)[head.label].float()
-            tasks[f"{head.label}_hce"] = Task(*hce_sum(logits, view.labels[head.label], self.membership), head.weight)
+            loss = self.label_sum(head, logits[head.label].float(), view.labels[head.label])
+            tasks[head.task] = Task(*loss, head.weight)
         return tasks, predicted
 
     def pool(self, hidden: Tensor, view: View) -> dict[str, Tensor]:

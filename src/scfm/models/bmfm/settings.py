@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from scfm.models.bmfm.objectives import LabelObjective, Mlm, Wced
 from scfm.settings import Settings
 
 
@@ -178,47 +179,6 @@ class Input(Settings):
         return self
 
 
-class Mlm(Settings):
-    """Masked value modelling: hidden values are predicted at their own positions."""
-
-    kind: Literal["mlm"]
-    """Name of the objective."""
-    mask: float = Field(0.15, gt=0, le=1)
-    """Chance that a gene position becomes a target."""
-    keep: float = Field(0.05, ge=0, le=1)
-    """Chance that a target keeps its value instead of showing MASK."""
-    value_weight: float = Field(1.0, ge=0)
-    """Weight of the squared error over targets above 0."""
-    zero_weight: float = Field(1.5, ge=0)
-    """Weight of the is-zero cross-entropy over all targets."""
-
-
-class Wced(Settings):
-    """Whole-cell expression decoding: the CLS embedding alone predicts every measured gene."""
-
-    kind: Literal["wced"]
-    """Name of the objective."""
-    value_weight: float = Field(1.0, ge=0)
-    """Weight of the squared error over genes above 0."""
-    zero_weight: float = Field(1.0, ge=0)
-    """Weight of the is-zero cross-entropy over all measured genes."""
-    marginal_init: bool = True
-    """Start the decoder's biases at each gene's marginals and its weights small (ours, not the paper's)."""
-
-
-class Hce(Settings):
-    """Hierarchical cross-entropy over the Cell Ontology, on labels at any depth."""
-
-    label: Literal["cell_type"] = "cell_type"
-    """Label group: the ontology ids of the cells."""
-    loss: Literal["hce"] = "hce"
-    """Name of the loss."""
-    weight: float = Field(1.0, gt=0)
-    """Weight among the objectives."""
-    dropout: float = Field(0.1, ge=0, lt=1)
-    """Dropout inside the head."""
-
-
 class Bmfm(Settings):
     """One BMFM model: network, input view and objectives."""
 
@@ -228,8 +188,15 @@ class Bmfm(Settings):
     """Input view."""
     objective: Mlm | Wced = Field(discriminator="kind")
     """Reconstruction objective."""
-    heads: list[Hce] = Field(default=[], max_length=1)
-    """Label objectives."""
+    heads: list[LabelObjective] = []
+    """Label objectives, one for each label group; under WCED each reads a CLS token of its own, in this order."""
+
+    @model_validator(mode="after")
+    def _one_head_for_each_label(self) -> "Bmfm":
+        labels = [head.label for head in self.heads]
+        if len(set(labels)) < len(labels):
+            raise ValueError("heads name a label group twice; give each one head")
+        return self
 
     @model_validator(mode="after")
     def _labels_are_not_shown(self) -> "Bmfm":
@@ -238,6 +205,11 @@ class Bmfm(Settings):
                 if column.startswith(head.label) or head.label.startswith(column):
                     raise ValueError(f"input column '{column}' gives away the label '{head.label}' of a head")
         return self
+
+    @property
+    def names_cell_types(self) -> bool:
+        """Whether a head predicts cell types, which needs the Cell Ontology."""
+        return any(head.label == "cell_type" for head in self.heads)
 
     @property
     def special_tokens(self) -> int:

@@ -1,0 +1,101 @@
+"""Settings of the objectives: reconstruction and label heads; defaults are the paper's."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from scfm.settings import Settings
+
+
+class Mlm(Settings):
+    """Masked value modelling: hidden values are predicted at their own positions."""
+
+    kind: Literal["mlm"]
+    """Name of the objective."""
+    mask: float = Field(0.15, gt=0, le=1)
+    """Chance that a gene position becomes a target."""
+    keep: float = Field(0.05, ge=0, le=1)
+    """Chance that a target keeps its value instead of showing MASK."""
+    value_weight: float = Field(1.0, ge=0)
+    """Weight of the squared error over targets above 0."""
+    zero_weight: float = Field(1.5, ge=0)
+    """Weight of the is-zero cross-entropy over all targets."""
+
+
+class Wced(Settings):
+    """Whole-cell expression decoding: the CLS embedding alone predicts every measured gene."""
+
+    kind: Literal["wced"]
+    """Name of the objective."""
+    value_weight: float = Field(1.0, ge=0)
+    """Weight of the squared error over genes above 0."""
+    zero_weight: float = Field(1.0, ge=0)
+    """Weight of the is-zero cross-entropy over all measured genes."""
+    marginal_init: bool = True
+    """Start the decoder's biases at each gene's marginals and its weights small (ours, not the paper's)."""
+
+
+class Head(Settings):
+    """What all label heads have; a cell whose label is unknown contributes nothing."""
+
+    weight: float = Field(1.0, gt=0)
+    """Weight among the objectives."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    """Dropout inside the head."""
+    reversal: float | None = Field(None, gt=0)
+    """Coefficient of a gradient reversal: the head learns the label and the encoder unlearns it."""
+
+    @property
+    def task(self) -> str:
+        """Name of the objective in metrics."""
+        return f"{self.label}_{self.loss}"
+
+
+class Hce(Head):
+    """Hierarchical cross-entropy over the Cell Ontology, on labels at any depth."""
+
+    label: Literal["cell_type"] = "cell_type"
+    """Label group: the ontology ids of the cells."""
+    loss: Literal["hce"] = "hce"
+    """Name of the loss; it is the one that is meant where none is given."""
+
+
+class Sigmoids(Head):
+    """An independent sigmoid for each ontology term: the label and its ancestors hold, terms below it are unknown."""
+
+    label: Literal["cell_type"] = "cell_type"
+    """Label group: the ontology ids of the cells."""
+    loss: Literal["sigmoid"]
+    """Name of the loss."""
+
+
+LabelGroup = Literal["cell_type", "tissue", "tissue_general", "donor_id", "sex"]
+
+
+class CrossEntropy(Head):
+    """Flat cross-entropy over the labels of the training cells."""
+
+    label: LabelGroup
+    """Label group: a column of the cells; of cell types the ontology ids."""
+    loss: Literal["cross_entropy"]
+    """Name of the loss."""
+
+
+class Focal(Head):
+    """Focal loss over the labels of the training cells: cross-entropy times (1 - p)^gamma."""
+
+    label: LabelGroup
+    """Label group: a column of the cells; of cell types the ontology ids."""
+    loss: Literal["focal"]
+    """Name of the loss."""
+    gamma: float = Field(2.0, ge=1)
+    """Exponent: how little a cell counts whose label is certain already."""
+
+
+def _hce_by_default(data: object) -> object:
+    return {"loss": "hce"} | data if isinstance(data, dict) else data
+
+
+LabelObjective = Annotated[
+    Hce | Sigmoids | CrossEntropy | Focal, Field(discriminator="loss"), BeforeValidator(_hce_by_default)
+]
