@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from scfm.models.bmfm.heads import reverse_gradient
 from scfm.models.bmfm.label_losses import flat_sum, leaf_probabilities, sigmoid_sum
-from scfm.models.bmfm.network import Network
+from scfm.models.bmfm.network import Network, combine
+from scfm.models.bmfm.objectives import Focal
 from scfm.models.bmfm.settings import Bmfm
 from scfm.models.bmfm.view import make_view
 from scfm.ontology import LabelTree
@@ -189,3 +190,26 @@ def test_tasks_of_several_heads(several, objective):
 def test_heads_that_make_no_sense_are_refused(bmfm, heads, words):
     with pytest.raises(ValidationError, match=words):
         Bmfm.model_validate(bmfm().model_dump() | {"heads": heads})
+
+
+def test_weights_follow_the_epochs():
+    head = Focal(label="sex", loss="focal", weight=2.0, from_epoch=3, reweight={5: 0.5, 7: 0.0})
+    assert [head.weight_at(epoch) for epoch in range(9)] == [0, 0, 0, 2, 2, 0.5, 0.5, 0, 0]
+    assert [Focal(label="sex", loss="focal").weight_at(epoch) for epoch in (0, 100)] == [1, 1]
+
+
+def test_a_head_of_weight_zero_changes_nothing_and_still_has_gradients(several):
+    later = {"label": "tissue", "loss": "focal", "from_epoch": 3}
+    network, view, _ = several(heads=[later])
+    tasks, _ = network.tasks(view, epoch=2)
+    counts = {name: task.count for name, task in tasks.items()}
+    loss = combine(tasks, counts)
+    others = {name: task for name, task in tasks.items() if name != "tissue_focal"}
+    torch.testing.assert_close(loss, combine(others, counts))
+    loss.backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        if name.startswith("label_heads"):
+            assert not parameter.grad.any()
+    after, _ = network.tasks(view, epoch=3)
+    assert combine(after, counts) != loss

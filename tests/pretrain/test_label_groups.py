@@ -114,3 +114,17 @@ def test_heads_without_cell_types_need_no_ontology(fit, toy_adata):
 def test_a_label_group_that_the_corpus_lacks_is_a_sentence(fit, toy_shards):
     with pytest.raises(ScfmError, match="no column 'sex'; remove the head 'sex'"):
         fit(heads=[{"label": "sex", "loss": "focal"}], shards=toy_shards)
+
+
+def test_epochs_before_the_labels_are_those_without_them(fit):
+    heads = [{"label": "sex", "loss": "cross_entropy", "from_epoch": 2, "dropout": 0.0}]
+    other = [heads[0] | {"weight": 9.0}]
+    one, two = (pd.read_csv(fit(heads=h, name=n, epochs=3) / "metrics.csv") for n, h in (("a", heads), ("b", other)))
+    losses = ["train_value", "train_is_zero", "validate_value"]
+    assert one[losses].iloc[:2].equals(two[losses].iloc[:2])
+    assert not one[losses].iloc[2:].equals(two[losses].iloc[2:])
+
+
+def test_a_head_that_never_counts_is_refused(fit):
+    with pytest.raises(ValueError, match="head 'sex' has no weight in any of 2 training epochs"):
+        fit(heads=[{"label": "sex", "loss": "focal", "from_epoch": 2}])

@@ -78,7 +78,7 @@ def every_input(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("inputs", ["plain", "every"])
+@pytest.mark.parametrize("inputs", ["plain", "every", "curriculum"])
 def test_two_processes_interrupted_and_resumed_equal_one(toy_run, toy_shards, toy_obo, tmp_path, every_input, inputs):
     keys = {
         "inputs": every_input if inputs == "every" else None,
@@ -90,6 +90,12 @@ def test_two_processes_interrupted_and_resumed_equal_one(toy_run, toy_shards, to
     }
     one = toy_run(**keys, batch_cells=16, accumulate=2)
     two = toy_run(**keys, batch_cells=8, accumulate=2)
+    if inputs == "curriculum":
+        head = {"label": "cell_type", "loss": "focal", "dropout": 0.0, "from_epoch": 1, "reversal": 0.1}
+        one, two = (
+            type(run).model_validate(run.model_dump() | {"model": run.model.model_dump() | {"heads": [head]}})
+            for run in (one, two)
+        )
     train(one, "toy/0", 0, toy_shards, toy_obo, tmp_path / "work-one", tmp_path / "one", 0)
     words = (as_json(two), toy_shards, toy_obo, tmp_path)
     codes, errors = launch(tmp_path, *words, 9)  # in the middle of the second epoch

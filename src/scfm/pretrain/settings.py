@@ -66,3 +66,10 @@ class Run(Settings):
     """The network and its objectives."""
     training: Training = Training()
     """Optimisation."""
+
+    @model_validator(mode="after")
+    def _every_head_counts_at_last(self) -> "Run":
+        for head in self.model.heads:
+            if not any(head.weight_at(epoch) for epoch in range(self.training.epochs)):
+                raise ValueError(f"head '{head.label}' has no weight in any of {self.training.epochs} training epochs")
+        return self

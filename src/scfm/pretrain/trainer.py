@@ -123,7 +123,7 @@ class Trainer:
         for number, view in enumerate(views, 1):
             with self.fabric.no_backward_sync(self.module, enabled=number < len(views)):
                 with self._autocast():
-                    tasks, _ = self.module.tasks(view, generator)
+                    tasks, _ = self.module.tasks(view, generator, self.epoch)
                 loss = combine(tasks, counts or {k: t.count for k, t in tasks.items()}) * self._ranks
                 self.fabric.backward(loss)
             self._note("train", tasks)

@@ -127,15 +127,17 @@ class Network(nn.Module):
             return sigmoid_sum(logits, labels, self.lineage)
         return flat_sum(logits, labels, head.gamma if head.loss == "focal" else 0.0)
 
-    def tasks(self, view: View, generator: torch.Generator | None = None) -> tuple[dict[str, Task], Reconstruction]:
-        """Every objective of the batch, and the reconstruction for tracking."""
+    def tasks(
+        self, view: View, generator: torch.Generator | None = None, epoch: int = 0
+    ) -> tuple[dict[str, Task], Reconstruction]:
+        """Every objective of the batch, weighted as after so many epochs, and the reconstruction for tracking."""
         hidden, view = self.encode_targets(view)
         predicted = self.reconstruct(hidden, view)
         tasks = reconstruction_tasks(predicted, view, self.settings.objective)
         logits = self.label_logits(hidden, view, generator)
         for head in self.settings.heads:
             loss = self.label_sum(head, logits[head.label].float(), view.labels[head.label])
-            tasks[head.task] = Task(*loss, head.weight)
+            tasks[head.task] = Task(*loss, head.weight_at(epoch))
         return tasks, predicted
 
     def pool(self, hidden: Tensor, view: View) -> dict[str, Tensor]:

@@ -42,6 +42,10 @@ class Head(Settings):
     """Weight among the objectives."""
     dropout: float = Field(0.1, ge=0, lt=1)
     """Dropout inside the head."""
+    from_epoch: int = Field(0, ge=0)
+    """Epochs of training before the head counts; it then has weight 0."""
+    reweight: dict[Annotated[int, Field(ge=0)], Annotated[float, Field(ge=0)]] = {}
+    """Epochs done to the weight from there on, in place of `weight`; 0 takes the head out again."""
     reversal: float | None = Field(None, gt=0)
     """Coefficient of a gradient reversal: the head learns the label and the encoder unlearns it."""
 
@@ -49,6 +53,13 @@ class Head(Settings):
     def task(self) -> str:
         """Name of the objective in metrics."""
         return f"{self.label}_{self.loss}"
+
+    def weight_at(self, epoch: int) -> float:
+        """Weight after so many epochs of training."""
+        if epoch < self.from_epoch:
+            return 0.0
+        reached = [start for start in self.reweight if start <= epoch]
+        return self.reweight[max(reached)] if reached else self.weight
 
 
 class Hce(Head):
