@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from scfm.errors import ScfmError
 from scfm.files import whole
-from scfm.models.bmfm.network import Network, Task, combine
-from scfm.models.bmfm.settings import Bmfm
+from scfm.models.bmfm.network import Network, Task, combine, task_counts
 from scfm.models.bmfm.view import Cells, make_view
 from scfm.pretrain.loader import Updates
+from scfm.pretrain.masking import RunningErrors
 from scfm.pretrain.optimizer import make_optimizer
 from scfm.pretrain.progress import Progress
 from scfm.pretrain.settings import Training
@@ -62,6 +62,9 @@ class Trainer:
         self.optimizer = fabric.setup_optimizers(optimizer)
         self.measured, self.mean_nonzero = measured.to(fabric.device), mean_nonzero.to(fabric.device)
         self.train_targets = torch.zeros(len(genes), dtype=torch.int64, device=fabric.device)
+        objective, self.masking = network.settings.objective, None
+        if objective.kind == "mlm" and objective.masking == "error":
+            self.masking = RunningErrors(len(genes), objective.memory, fabric.device)
         self.step = 0  # updates done
         self.epoch = 0  # epochs done, their validation included
         self.metrics: list[dict] = []
@@ -116,23 +119,28 @@ class Trainer:
         """
         generator = self._generator("train", self.step, self.fabric.global_rank)
         settings, device = self.network.settings, self.fabric.device
-        views = [make_view(cells.to(device), settings, self.measured, generator) for cells in update]
+        error = self.masking and self.masking.error
+        views = [make_view(c.to(device), settings, self.measured, generator, gene_error=error) for c in update]
         counts, asked = None, False
         if len(views) > 1 or self._ranks > 1:
-            counts, asked = self._total([_counts(view, settings) for view in views], stop.reason is not None)
+            counts, asked = self._total([task_counts(view, settings) for view in views], stop.reason is not None)
         for number, view in enumerate(views, 1):
             with self.fabric.no_backward_sync(self.module, enabled=number < len(views)):
                 with self._autocast():
-                    tasks, _ = self.module.tasks(view, generator, self.epoch)
+                    tasks, predicted = self.module.tasks(view, generator, self.epoch)
                 loss = combine(tasks, counts or {k: t.count for k, t in tasks.items()}) * self._ranks
                 self.fabric.backward(loss)
             self._note("train", tasks)
             self._count_targets(view)
+            if self.masking:
+                self.masking.add(view, predicted)
             self.progress.tokens += len(view.gene) * self._ranks
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.training.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.schedule.step()
+        if self.masking:
+            self.masking.end_update(self._ranks)
         self.step += 1
         return asked if self._ranks > 1 else stop.reason is not None
 
@@ -186,6 +194,7 @@ class Trainer:
             "errors": [{name: column.tolist() for name, column in table.items()} for table in self.errors],
             "train_sums": sums,
             "train_targets": self._over_ranks(self.train_targets),
+            "masking": self.masking and self.masking.sums,
             "progress": self.progress.state_dict(),
         }
 
@@ -195,6 +204,8 @@ class Trainer:
             getattr(self, name).load_state_dict(state[name])
         self.step, self.epoch, self.metrics = state["step"], state["epoch"], state["metrics"]
         self.errors = [pd.DataFrame(columns) for columns in state["errors"]]
+        if self.masking:
+            self.masking.sums.copy_(state["masking"])
         if self.fabric.is_global_zero:  # sums over the ranks: taken back once
             self._sums["train"] = {name: tuple(pair) for name, pair in state["train_sums"].items()}
             self.train_targets.copy_(state["train_targets"])
@@ -281,11 +292,3 @@ class Trainer:
         raise Stopped(
             f"{self.name}: stopped {reason} at step {self.step:,} of {self.total:,}; run again to go on from there"
         )
-
-
-def _counts(view, settings: Bmfm) -> dict[str, Tensor]:
-    """Targets of each task in a view, as `Network.tasks` counts them, before the forward pass."""
-    above = (view.target_value > 0).sum()
-    every = view.target_mask.sum() if view.target_mask is not None else above.new_tensor(view.target_value.numel())
-    labelled = {head.task: (view.labels[head.label] >= 0).sum() for head in settings.heads}
-    return {"value": above, "is_zero": every} | labelled

@@ -20,6 +20,7 @@ class TokenEmbedding(nn.Module):
         width: int,
         given: GivenVectors | None = None,
         metadata_values: int = 0,
+        hides_genes: bool = False,
     ) -> None:
         super().__init__()
         self.genes, self.cls_tokens = genes, cls_tokens
@@ -33,6 +34,7 @@ class TokenEmbedding(nn.Module):
             self.gene = PartlyGiven(given, rows, width, settings.gene_vectors.trainable)
         # One vector, for what is not perturbed has none; a matrix of one row would be drawn at random and decayed.
         self.perturbed = nn.Parameter(torch.zeros(width)) if settings.perturbation else None
+        self.unseen = nn.Parameter(torch.zeros(width)) if hides_genes else None
         self.value = value_encoder(settings.value_encoder, width)
         # Zero, MASK, each CLS, then any metadata.
         self.special = nn.Embedding(2 + cls_tokens + bool(settings.metadata), width)
@@ -50,5 +52,8 @@ class TokenEmbedding(nn.Module):
         row = torch.where(view.kind == ZERO, 0, torch.where(view.kind == MASK, 1, 2 + view.gene - self.genes))
         special = self.special(row.clamp(0, len(self.special.weight) - 1))
         values = self.value((view.value if view.bin is None else view.bin)[numeric]).to(special.dtype)
-        vectors = self.gene(view.gene) + special.index_copy(0, numeric, values)
+        genes = self.gene(view.gene)
+        if view.gene_position is not None:
+            genes = genes.index_copy(0, view.gene_position, self.unseen.expand(len(view.gene_position), -1))
+        vectors = genes + special.index_copy(0, numeric, values)
         return vectors if self.perturbed is None else vectors + view.perturbed[:, None] * self.perturbed

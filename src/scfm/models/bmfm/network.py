@@ -62,7 +62,9 @@ class Network(nn.Module):
         super().__init__()
         width = settings.encoder.hidden
         self.settings = settings
-        self.embedding = TokenEmbedding(genes, settings.cls_tokens, settings.input, width, given, metadata_values)
+        self.embedding = TokenEmbedding(
+            genes, settings.cls_tokens, settings.input, width, given, metadata_values, settings.hides_genes
+        )
         self.encoder = SetEncoder(settings.encoder)
         wced = settings.objective.kind == "wced"
         self.decoder = WholeCellDecoder(width, genes) if wced else shallow(width, 2)
@@ -72,6 +74,7 @@ class Network(nn.Module):
             outputs = trees[head.loss].shape[1] if head.loss in trees else classes[head.label]
             self.label_heads[head.label] = LabelHead(width, outputs, head.dropout)
         self.pooler = Pooler(width) if settings.heads and not wced else None
+        self.gene_decoder = shallow(width, genes) if settings.hides_genes else None
         self.register_buffer("membership", membership, persistent=False)
         self.register_buffer("lineage", lineage, persistent=False)
         initialise(self, settings.encoder, torch.Generator().manual_seed(seed))
@@ -91,15 +94,20 @@ class Network(nn.Module):
         """
         read = torch.zeros(len(view.gene), dtype=torch.bool, device=view.gene.device)
         read[view.cls] = True
-        if view.target_position is not None:
-            read[view.target_position] = True
+        for target in (view.target_position, view.gene_position):
+            if target is not None:
+                read[target] = True
         position = read.nonzero().squeeze(1)
         place = read.cumsum(0) - 1
         counts = torch.bincount(view.cell[position], minlength=len(view.cls))
         starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)]).to(torch.int32)
         hidden = self.encode(view, Rows(position, starts, int(counts.max())))
-        targets = None if view.target_position is None else place[view.target_position]
-        return hidden, replace(view, cls=place[view.cls], target_position=targets)
+        moved = {
+            name: place[position]
+            for name in ("target_position", "gene_position")
+            if (position := getattr(view, name)) is not None
+        }
+        return hidden, replace(view, cls=place[view.cls], **moved)
 
     def reconstruct(self, hidden: Tensor, view: View) -> Reconstruction:
         """Predictions at the view's targets."""
@@ -134,6 +142,11 @@ class Network(nn.Module):
         hidden, view = self.encode_targets(view)
         predicted = self.reconstruct(hidden, view)
         tasks = reconstruction_tasks(predicted, view, self.settings.objective)
+        if self.gene_decoder is not None:
+            genes = self.gene_decoder(hidden[view.gene_position]).float()
+            entropy = F.cross_entropy(genes, view.gene_target, reduction="sum")
+            weight = self.settings.objective.gene_weight
+            tasks["gene"] = Task(entropy, entropy.new_tensor(len(genes), dtype=torch.long), weight)
         logits = self.label_logits(hidden, view, generator)
         for head in self.settings.heads:
             loss = self.label_sum(head, logits[head.label].float(), view.labels[head.label])
@@ -150,19 +163,41 @@ class Network(nn.Module):
 
 
 def reconstruction_tasks(predicted: Reconstruction, view: View, objective) -> dict[str, Task]:
-    """Squared error over targets above 0, and is-zero cross-entropy over all (measured) targets."""
+    """Squared error over targets above 0, and is-zero cross-entropy over all (measured) targets.
+
+    With a weight for it also the squared error of the expected value, (1 - P(zero)) · value, over all of them.
+    """
     truth = view.target_value
     above = truth > 0
     squared = ((predicted.value.float() - truth) ** 2 * above).sum()
     is_zero = F.binary_cross_entropy_with_logits(predicted.zero_logit.float(), (~above).float(), reduction="none")
     if view.target_mask is None:
-        zero_total, zero_count = is_zero.sum(), above.new_tensor(above.numel(), dtype=torch.long)
+        zero_total, count = is_zero.sum(), above.new_tensor(above.numel(), dtype=torch.long)
     else:
-        zero_total, zero_count = (is_zero * view.target_mask).sum(), view.target_mask.sum()
-    return {
+        zero_total, count = (is_zero * view.target_mask).sum(), view.target_mask.sum()
+    tasks = {
         "value": Task(squared, above.sum(), objective.value_weight),
-        "is_zero": Task(zero_total, zero_count, objective.zero_weight),
+        "is_zero": Task(zero_total, count, objective.zero_weight),
     }
+    if objective.zero_inflated_weight:
+        expected = predicted.value.float() * torch.sigmoid(-predicted.zero_logit.float())
+        error = (expected - truth) ** 2
+        error = error if view.target_mask is None else error * view.target_mask
+        tasks["zero_inflated"] = Task(error.sum(), count, objective.zero_inflated_weight)
+    return tasks
+
+
+def task_counts(view: View, settings: Bmfm) -> dict[str, Tensor]:
+    """Targets of each task in a view, as `Network.tasks` counts them, before the forward pass."""
+    above = (view.target_value > 0).sum()
+    every = view.target_mask.sum() if view.target_mask is not None else above.new_tensor(view.target_value.numel())
+    counts = {"value": above, "is_zero": every}
+    if view.gene_position is not None:
+        counts["gene"] = every.new_tensor(len(view.gene_position))
+    if settings.objective.zero_inflated_weight:
+        counts["zero_inflated"] = every
+    labelled = {head.task: (view.labels[head.label] >= 0).sum() for head in settings.heads}
+    return counts | labelled
 
 
 def combine(tasks: dict[str, Task], counts: dict[str, Tensor]) -> Tensor:

@@ -20,6 +20,17 @@ class Mlm(Settings):
     """Weight of the squared error over targets above 0."""
     zero_weight: float = Field(1.5, ge=0)
     """Weight of the is-zero cross-entropy over all targets."""
+    zero_inflated_weight: float = Field(0.0, ge=0)
+    """Weight of the squared error of (1 - P(zero)) * value over all targets, zeros included; 0 leaves it out."""
+    masking: Literal["uniform", "error"] = "uniform"
+    """Which positions become targets: all alike, or in proportion to the running error of their gene, with `mask` the
+    mean over a cell. Validation is always uniform."""
+    memory: float = Field(0.99, ge=0, lt=1)
+    """Share of the running errors that stays at each update."""
+    gene_mask: float = Field(0.0, ge=0, lt=1)
+    """Chance that a position hides its gene and shows its value, if that is above 0 and no target."""
+    gene_weight: float = Field(1.0, ge=0)
+    """Weight of the cross-entropy over the vocabulary at hidden genes."""
 
 
 class Wced(Settings):
@@ -31,6 +42,8 @@ class Wced(Settings):
     """Weight of the squared error over genes above 0."""
     zero_weight: float = Field(1.0, ge=0)
     """Weight of the is-zero cross-entropy over all measured genes."""
+    zero_inflated_weight: float = Field(0.0, ge=0)
+    """Weight of the squared error of (1 - P(zero)) * value over all measured genes, zeros included; 0 leaves it out."""
     marginal_init: bool = True
     """Start the decoder's biases at each gene's marginals and its weights small (ours, not the paper's)."""
 

@@ -206,6 +206,19 @@ class Bmfm(Settings):
                     raise ValueError(f"input column '{column}' gives away the label '{head.label}' of a head")
         return self
 
+    @model_validator(mode="after")
+    def _hidden_genes_stay_hidden(self) -> "Bmfm":
+        if self.hides_genes and self.encoder.backbone == "nystromformer":
+            raise ValueError(
+                "objective.gene_mask needs another backbone: the Nyströmformer orders tokens by their gene"
+            )
+        return self
+
+    @property
+    def hides_genes(self) -> bool:
+        """Whether genes are hidden and predicted."""
+        return self.objective.kind == "mlm" and self.objective.gene_mask > 0
+
     @property
     def names_cell_types(self) -> bool:
         """Whether a head predicts cell types, which needs the Cell Ontology."""

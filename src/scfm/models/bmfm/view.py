@@ -70,6 +70,10 @@ class View:
     """MLM: float32 [targets]. WCED: float32 [cells, genes]."""
     target_mask: Tensor | None = None
     """WCED: bool [cells, genes], the gene was measured in the cell's dataset."""
+    gene_position: Tensor | None = None
+    """MLM with hidden genes: int64 [hidden], token positions whose gene the encoder does not see."""
+    gene_target: Tensor | None = None
+    """MLM with hidden genes: int64 [hidden], their genes."""
 
 
 def normalise(cells: Cells) -> Tensor:
@@ -80,7 +84,12 @@ def normalise(cells: Cells) -> Tensor:
 
 
 def make_view(
-    cells: Cells, settings: Bmfm, measured: Tensor, generator: torch.Generator | None, mode: str = "train"
+    cells: Cells,
+    settings: Bmfm,
+    measured: Tensor,
+    generator: torch.Generator | None,
+    mode: str = "train",
+    gene_error: Tensor | None = None,
 ) -> View:
     """Build the tokens and targets of a batch.
 
@@ -89,6 +98,7 @@ def make_view(
         generator: source of all randomness, on the batch's device; unused by `embed`.
         mode: `train` (limit and zeros of training, dropout, targets), `validate` (the same without dropout) or
             `embed` (limit of inference, no zeros, no targets, nothing from the generator).
+        gene_error: float [genes], to which the chances of becoming a target are proportional, if they differ.
     """
     y = normalise(cells)
     cell = cell_of(cells.lengths)
@@ -121,7 +131,7 @@ def make_view(
         key = view.cell * measured.shape[1] + view.gene
         view.perturbed = torch.isin(key, perturbed) & (view.kind != SPECIAL)
     if mode != "embed":
-        _set_targets(view, cells, cell, y, settings, measured, generator)
+        _set_targets(view, cells, cell, y, settings, measured, generator, gene_error)
     return view
 
 
@@ -148,6 +158,7 @@ def _set_targets(
     settings: Bmfm,
     measured: Tensor,
     generator: torch.Generator,
+    gene_error: Tensor | None,
 ) -> None:
     objective = settings.objective
     if objective.kind == "wced":
@@ -156,8 +167,23 @@ def _set_targets(
         view.target_value = dense.index_put_((cell, cells.gene), y)
         return
     chance = torch.rand(len(view.gene), generator=generator, device=y.device)
-    hidden = (chance < objective.mask) & (view.kind != SPECIAL)
+    share = objective.mask if gene_error is None else objective.mask * _relative_error(view, gene_error)
+    hidden = (chance < share) & (view.kind != SPECIAL)
     view.target_position = hidden.nonzero().squeeze(1)
     view.target_value = view.value[view.target_position]
     # One draw serves both: within the targets it is uniform, so its lowest share keeps the value.
-    view.kind[hidden & (chance >= objective.mask * objective.keep)] = MASK
+    view.kind[hidden & (chance >= share * objective.keep)] = MASK
+    if objective.gene_mask:
+        chance = torch.rand(len(view.gene), generator=generator, device=y.device)
+        unseen = (chance < objective.gene_mask) & (view.kind == VALUE) & ~hidden
+        view.gene_position = unseen.nonzero().squeeze(1)
+        view.gene_target = view.gene[view.gene_position]
+
+
+def _relative_error(view: View, gene_error: Tensor) -> Tensor:
+    """float [tokens]: error of the token's gene over the mean of its cell; 0 at special tokens."""
+    special = view.kind == SPECIAL
+    error = gene_error[view.gene.masked_fill(special, 0)].masked_fill(special, 0)
+    totals = error.new_zeros(len(view.cls)).index_add_(0, view.cell, error)
+    genes = view.starts.diff() - view.cls.shape[1]
+    return error * (genes / totals.clamp(min=torch.finfo(error.dtype).tiny))[view.cell]
