@@ -285,11 +285,13 @@ def print_closing_line(input, log):
 
 
 def contrasts():
-    """WCED against MLM, MLM judged by CLS and by mean pool (its CLS has no loss of its own)."""
+    """WCED against MLM, which is judged by CLS and by mean pool (its CLS has no loss of its own), and the controls."""
     pairs = [("wced", "mlm"), ("wced_hce", "mlm_hce"), ("wced_hce", "wced"), ("wced_hce", "mlm")]
+    pairs += [("wced_multitask", "mlm_multitask"), ("wced_hce", "wced_flat"), ("wced_hce", "wced_sigmoid")]
+    pairs += [("wced_interleave", "mlm"), ("wced", "mlm_exclude")]
     return [
         f"{ours}/cls-{theirs}/{pooling}"
         for ours, theirs in pairs
         for pooling in ("cls", "mean")
-        if {ours, theirs} <= set(STUDY.trained_runs) and (theirs != "wced" or pooling == "cls")
+        if {ours, theirs} <= set(STUDY.trained_runs) and (theirs.startswith("mlm") or pooling == "cls")
     ]
