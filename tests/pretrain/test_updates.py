@@ -67,8 +67,8 @@ def views(monkeypatch):
     """Every view that is made: (mode, cells, view)."""
     made = []
 
-    def keep(cells, settings, measured, generator, mode="train"):
-        view = make_view(cells, settings, measured, generator, mode)
+    def keep(cells, settings, measured, generator, mode="train", **keys):
+        view = make_view(cells, settings, measured, generator, mode, **keys)
         made.append((mode, cells, view))
         return view
 
