@@ -31,8 +31,8 @@ class Training(Settings):
     """Updates at the end over which the rate falls linearly to 0; the paper has none."""
     clip: float = Field(0.5, gt=0)
     """Largest norm of the gradient."""
-    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
-    """Arithmetic, in Lightning's words."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
+    """Arithmetic, in Lightning's words; `16-mixed` scales the loss, and leaves out updates that overflow."""
     validate_every: int = Field(1, ge=1)
     """Epochs between validations; divides `epochs`, so that the last epoch is validated."""
     validation_passes: int = Field(1, ge=1)

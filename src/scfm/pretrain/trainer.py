@@ -21,7 +21,7 @@ from scfm.models.bmfm.view import Cells, make_view
 from scfm.pretrain.flops import gemm_peak, step_flops
 from scfm.pretrain.loader import Updates, load
 from scfm.pretrain.optimizer import make_optimizer
-from scfm.pretrain.precision import autocast
+from scfm.pretrain.precision import autocast, gradient_scaler
 from scfm.pretrain.progress import Progress
 from scfm.pretrain.settings import Training
 from scfm.pretrain.steplog import StepLog
@@ -59,8 +59,9 @@ class Trainer:
         self.total = updates * training.epochs
         self.module = fabric.setup_module(network)
         self.module.mark_forward_method("tasks")
-        optimizer, self.schedule = make_optimizer(network, training, self.total)
-        self.optimizer = fabric.setup_optimizers(optimizer)
+        # Not wrapped by Fabric: a fused step must see the scaler's verdict on its gradients.
+        self.optimizer, self.schedule = make_optimizer(network, training, self.total)
+        self.scaler = gradient_scaler(fabric.device, training.precision)
         self.measured, self.mean_nonzero = measured.to(fabric.device), mean_nonzero.to(fabric.device)
         self.train_targets = torch.zeros(len(genes), dtype=torch.int64, device=fabric.device)
         self.step = 0  # updates done
@@ -132,13 +133,15 @@ class Trainer:
                 with autocast(device, self.training.precision):
                     tasks, _ = self.module.tasks(view, generator)
                 loss = combine(tasks, counts or {k: t.count for k, t in tasks.items()}) * self._ranks
-                self.fabric.backward(loss)
+                self.fabric.backward(self.scaler.scale(loss))
             self._sums["train"].add(tasks)
             self._count_targets(view)
             self.progress.tokens += len(view.gene) * self._ranks
             self.progress.flops = self.progress.flops + step_flops(self.network, view)
+        self.scaler.unscale_(self.optimizer)
         self.gradient_norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.training.clip)
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.schedule.step()
         self.step += 1
@@ -188,6 +191,7 @@ class Trainer:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
             "step": self.step,
             "epoch": self.epoch,
             "metrics": self.metrics,
@@ -199,7 +203,7 @@ class Trainer:
 
     def load_state_dict(self, state: dict) -> None:
         """Take back what `state_dict` gave."""
-        for name in ("network", "optimizer", "schedule", "progress"):
+        for name in ("network", "optimizer", "schedule", "scaler", "progress"):
             getattr(self, name).load_state_dict(state[name])
         self.step, self.epoch, self.metrics = state["step"], state["epoch"], state["metrics"]
         self.errors = [pd.DataFrame(columns) for columns in state["errors"]]
@@ -252,6 +256,8 @@ class Trainer:
         """
         row = {"step": self.step, "epoch": self.epoch + 1, "learning_rate": self.schedule.get_last_lr()[0]}
         row["gradient_norm"] = self.gradient_norm.item()
+        if self.scaler.is_enabled():
+            row["loss_scale"] = self.scaler.get_scale()
         for name, mean in self._sums["train"].recent().items():
             if not math.isfinite(mean):
                 self._diverged(name)
