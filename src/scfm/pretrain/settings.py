@@ -39,6 +39,8 @@ class Training(Settings):
     """Passes over the validation cells, each with its own random tokens and masks."""
     validation_cells: int = Field(256, ge=1)
     """Cells of one validation batch."""
+    keep: Literal["last", "best"] = "last"
+    """Which weights the model gets: those of the last epoch, or of the validation with the lowest weighted loss."""
     workers: int = Field(4, ge=0)
     """Processes that prepare batches; 0 prepares them in the training process."""
     loader: Literal["shards", "soma"] = "shards"

@@ -18,6 +18,7 @@ from scfm.errors import ScfmError
 from scfm.files import whole
 from scfm.models.bmfm.network import Network, combine
 from scfm.models.bmfm.view import Cells, make_view
+from scfm.pretrain.best import better, weighted_loss
 from scfm.pretrain.flops import gemm_peak, step_flops
 from scfm.pretrain.loader import Updates, load
 from scfm.pretrain.optimizer import make_optimizer
@@ -27,7 +28,7 @@ from scfm.pretrain.settings import Training
 from scfm.pretrain.steplog import StepLog
 from scfm.pretrain.stop import Stop, Stopped
 from scfm.pretrain.sums import LossSums, over_ranks
-from scfm.pretrain.tracking import GeneErrors
+from scfm.pretrain.tracking import GeneErrors, count_targets
 
 SPLITS = {"train": 0, "validate": 1}
 
@@ -68,6 +69,7 @@ class Trainer:
         self.epoch = 0  # epochs done, their validation included
         self.metrics: list[dict] = []
         self.errors: list[pd.DataFrame] = []
+        self.best: dict | None = None  # where asked for: loss, epoch and weights of the best validation so far
         self.progress = Progress(name, self.total, training.epochs, fabric.device)
         self._sums = {split: LossSums() for split in SPLITS}
 
@@ -94,6 +96,8 @@ class Trainer:
         if self.epoch < self.training.epochs:
             with self._log(checkpoint.with_suffix(".log")) as log:
                 self._epochs(updates, validation, checkpoint, stop, log)
+        if self.best is not None:
+            self.network.load_state_dict(self.best["network"])
 
     def _epochs(self, updates, validation: IterableDataset, checkpoint: Path, stop: Stop, log: StepLog | None) -> None:
         while self.epoch < self.training.epochs:
@@ -135,7 +139,7 @@ class Trainer:
                 loss = combine(tasks, counts or {k: t.count for k, t in tasks.items()}) * self._ranks
                 self.fabric.backward(self.scaler.scale(loss))
             self._sums["train"].add(tasks)
-            self._count_targets(view)
+            count_targets(self.train_targets, view)
             self.progress.tokens += len(view.gene) * self._ranks
             self.progress.flops = self.progress.flops + step_flops(self.network, view)
         self.scaler.unscale_(self.optimizer)
@@ -174,7 +178,10 @@ class Trainer:
         table = errors.frame(self.genes, self.zero_fraction, over_ranks(self.train_targets))
         table.insert(0, "epoch", epoch)
         self.errors.append(table)
-        self.metrics.append({"epoch": epoch, "step": self.step, **self._drain("train"), **self._drain("validate")})
+        trained, means = self._drain("train"), self._drain("validate")
+        self.metrics.append({"epoch": epoch, "step": self.step, **trained, **means})
+        if self.training.keep == "best":
+            self.best = better(self.best, weighted_loss(means, tasks), epoch, self.network)
 
     # --- state
 
@@ -196,6 +203,7 @@ class Trainer:
             "epoch": self.epoch,
             "metrics": self.metrics,
             "errors": [{name: column.tolist() for name, column in table.items()} for table in self.errors],
+            "best": self.best,
             "train_sums": self._sums["train"].totals(),
             "train_targets": over_ranks(self.train_targets),
             "progress": self.progress.state_dict(),
@@ -205,13 +213,12 @@ class Trainer:
         """Take back what `state_dict` gave."""
         for name in ("network", "optimizer", "schedule", "scaler", "progress"):
             getattr(self, name).load_state_dict(state[name])
-        self.step, self.epoch, self.metrics = state["step"], state["epoch"], state["metrics"]
+        for name in ("step", "epoch", "metrics", "best"):
+            setattr(self, name, state[name])
         self.errors = [pd.DataFrame(columns) for columns in state["errors"]]
         if self.fabric.is_global_zero:  # sums over the ranks: taken back once
             self._sums["train"].load(state["train_sums"], self.fabric.device)
             self.train_targets.copy_(state["train_targets"])
-
-    # --- bookkeeping
 
     @property
     def _ranks(self) -> int:
@@ -232,14 +239,6 @@ class Trainer:
             torch.distributed.all_reduce(total)
             asked = bool(total[-1])
         return dict(zip(counts[0], total, strict=False)), asked
-
-    @torch.no_grad()
-    def _count_targets(self, view) -> None:
-        if view.target_mask is None:
-            gene = view.gene[view.target_position]
-            self.train_targets.index_add_(0, gene, torch.ones_like(gene))
-        else:
-            self.train_targets += view.target_mask.sum(0)
 
     def _log(self, folder: Path) -> AbstractContextManager:
         """The log of steps, in the first process; the others have none."""
