@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
+from scfm.corpus import write_shards
 from scfm.corpus.build import build_soma
 from scfm.datasets import Dataset
 
@@ -34,6 +35,17 @@ def generate(cells: int, genes: int, expressed: int, seed: int = 0) -> Iterator[
         indptr = np.concatenate([[0], np.cumsum(np.bincount(key // genes, minlength=size))])
         count = rng.geometric(0.6, len(key)).astype(np.float32)
         yield csr_matrix((count, (key % genes).astype(np.int32), indptr), shape=(size, genes))
+
+
+def shards(folder: Path, cells: int, genes: int, expressed: int) -> Path:
+    """Training shards of such cells in one dataset; left if they are there."""
+    if not folder.exists():
+        names = gene_names(genes)["symbol"].rename("gene").to_frame().assign(ensembl="")
+        blocks = list(generate(cells, genes, expressed))
+        obs = [pd.DataFrame({"dataset_id": "d", "split": "train"}, index=range(block.shape[0])) for block in blocks]
+        whole = [block.astype(np.int32) for block in blocks]
+        write_shards(folder, zip(whole, obs, strict=True), names, ["d"], np.ones((1, genes), bool))
+    return folder
 
 
 def gene_names(genes: int) -> pd.DataFrame:

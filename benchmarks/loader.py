@@ -20,11 +20,11 @@ import anndata
 import numpy as np
 import pandas as pd
 import torch
-from generate import gene_names, generate
+from generate import gene_names, generate, shards
 from scipy.sparse import vstack
 from torch.utils.data import DataLoader
 
-from scfm.corpus import Shards, write_shards
+from scfm.corpus import Shards
 from scfm.pretrain.loader import EqualCells, Updates, window_shuffle
 
 Ragged = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -41,9 +41,7 @@ def prepare(folder: Path, cells: int, genes: int, expressed: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     blocks = list(generate(cells, genes, expressed))
     names = gene_names(genes)["symbol"].rename("gene").to_frame().assign(ensembl="")
-    obs = [pd.DataFrame({"dataset_id": "d", "split": "train"}, index=range(block.shape[0])) for block in blocks]
-    whole = [block.astype(np.int32) for block in blocks]
-    write_shards(folder / "shards", zip(whole, obs, strict=True), names, ["d"], np.ones((1, genes), bool))
+    shards(folder / "shards", cells, genes, expressed)
     counts = vstack(blocks, format="csr")
     counts.indices, counts.indptr = counts.indices.astype(np.int32), counts.indptr.astype(np.int64)
     anndata.AnnData(counts, var=names.set_index("gene")).write_h5ad(folder / "cells.h5ad", compression=None)

@@ -15,11 +15,12 @@ from scfm.errors import ScfmError
 from scfm.model import load
 from scfm.pretrain.data import marginals
 from scfm.pretrain.guard import sole_trainer
+from scfm.pretrain.stop import Stopped
 from scfm.pretrain.train import train
-from scfm.pretrain.trainer import Stopped, Trainer
+from scfm.pretrain.trainer import Trainer
 
 FILES = {"model.safetensors", "config.json", "genes.parquet", "labels.json", "metrics.csv", "gene_errors.parquet"}
-RUN_TIME = ["cells_per_s", "tokens_per_s", "loader_wait", "peak_memory_mb"]
+RUN_TIME = ["cells_per_s", "tokens_per_s", "loader_wait", "mfu", "peak_memory_mb"]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pandas as pd
 
 TOLERANCE = 1e-6
 # Columns and keys that measure a machine.
-RUN_TIME = re.compile(r"(.*/)?(s|seconds|\w+_per_s|loader_wait|peak_memory_mb)")
+RUN_TIME = re.compile(r"(.*/)?(s|seconds|\w+_per_s|loader_wait|mfu|peak_memory_mb)")
 # Pages that hold times of jobs or of writing: only their presence counts.
 PAGES = {".html", ".ipynb", ".pdf"}
 # Benchmark files of jobs, and what Snakemake writes into directories.

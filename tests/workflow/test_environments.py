@@ -17,8 +17,8 @@ ENVIRONMENTS = {path.stem: path for path in (ROOT / "envs").glob("*.yaml")}
 GRAPH = grimp.build_graph("scfm", include_external_packages=True, cache_dir=None)
 # Import names that differ from the name of the package.
 PACKAGES = {"yaml": "pyyaml", "sklearn": "scikit-learn", "tiledbsoma_ml": "tiledbsoma-ml"}
-# Needed without an import: by pandas, by scanpy, by papermill, for the dataset that comes with it.
-INDIRECT = {"pyarrow", "igraph", "ipykernel", "scanpy"}
+# Needed without an import: by pandas, by scanpy, by papermill, for the dataset that comes with it, by torch.
+INDIRECT = {"pyarrow", "igraph", "ipykernel", "scanpy", "tensorboard"}
 RULES = {
     match[1]: match[2]
     for path in (ROOT / "workflow/rules").glob("*.smk")

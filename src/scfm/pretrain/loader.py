@@ -1,15 +1,17 @@
 """Batches of cells: what they hold depends on seed, epoch, rank and world size alone, not on workers or resuming."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from itertools import islice
 
 import numpy as np
 import torch
-from torch.utils.data import IterableDataset
+from torch.utils.data import DataLoader, IterableDataset
 
 from scfm.corpus import Reader
 from scfm.errors import ScfmError
 from scfm.models.bmfm.view import Cells
+from scfm.pretrain.stop import ignore_stop, spare_new_processes
 
 BLOCK = 64
 """Neighbouring cells that stay in one window; read together, they cost little more than one."""
@@ -143,6 +145,15 @@ class Updates(IterableDataset):
         cells = read_cells(self.corpus, self.order, edges, self.labels)
         for _ in mine:
             yield list(islice(cells, self.accumulate))
+
+
+def load(updates: Updates, workers: int) -> Iterator[list[Cells]]:
+    """The updates, prepared in so many processes; 0 prepares them in this one."""
+    start = updates.corpus.start_method
+    prefetch = {"prefetch_factor": 4, "worker_init_fn": ignore_stop, "multiprocessing_context": start}
+    loader = DataLoader(updates, batch_size=None, num_workers=workers, **(prefetch if workers else {}))
+    with spare_new_processes() if workers and start else nullcontext():
+        return iter(loader)
 
 
 class Batches(IterableDataset):

@@ -1,28 +1,46 @@
-"""One line on the state of a training every few seconds."""
+"""The state of a training every few seconds: a line, and figures for the log of its steps."""
 
 import resource
 import sys
 import time
 
+import torch
+from torch import Tensor
+
 from scfm.models.bmfm.view import Cells
+
+COUNTS = ("cells", "tokens", "flops", "possible", "wait_s", "busy_s")
+"""What adds up over a training, its interruptions included."""
 
 
 class Progress:
-    """Prints throughput, loader wait, memory and the time left; keeps them for `metrics.csv`."""
+    """Measures throughput, loader wait, use of the device's arithmetic, memory and the time left.
 
-    def __init__(self, name: str, updates: int, epochs: int, every_s: float = 20.0) -> None:
-        self.name, self.updates, self.epochs, self.every_s = name, updates, epochs, every_s
+    Args:
+        name: run and seed. updates, epochs: of the whole training.
+        device: whose memory is reported; of a CPU, that of the process.
+        every_s: seconds between two reports.
+    """
+
+    peak = float("nan")
+    """Operations a second of the device at best, once measured."""
+
+    def __init__(self, name: str, updates: int, epochs: int, device: torch.device, every_s: float = 20.0) -> None:
+        self.name, self.updates, self.epochs, self.device, self.every_s = name, updates, epochs, device, every_s
         self.cells = self.tokens = self.done = 0
-        self.wait_s = self.busy_s = 0.0
+        self.flops: float | Tensor = 0.0  # of this process, by closed form
+        self.possible = self.wait_s = self.busy_s = 0.0
         self.start = self.last = time.monotonic()
+        self._reported = dict.fromkeys(COUNTS, 0.0)
 
     def state_dict(self) -> dict[str, float]:
         """Work and time spent so far, so that a resumed run reports the whole of it."""
-        return {"cells": self.cells, "tokens": self.tokens, "wait_s": self.wait_s, "busy_s": self.busy_s}
+        return {name: float(getattr(self, name)) for name in COUNTS}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
         """Take back what `state_dict` gave."""
         vars(self).update(state)
+        self._reported = dict(state)
 
     def enter(self) -> None:
         """An epoch begins."""
@@ -32,19 +50,34 @@ class Progress:
         """A batch has come."""
         self.entered = time.monotonic()
         self.wait_s += self.entered - self.left
+        self.possible += (self.entered - self.left) * self.peak
 
     def end(self, update: list[Cells], ranks: int) -> None:
         """An update is done."""
         self.left = time.monotonic()
         self.busy_s += self.left - self.entered
+        self.possible += (self.left - self.entered) * self.peak
         self.cells += sum(len(cells.lengths) for cells in update) * ranks
         self.done += 1
 
-    def show(self, step: int, epoch: int) -> None:
-        """Print the line if it is time to; the counts are of updates and epochs done."""
+    def due(self, step: int) -> bool:
+        """Whether it is time for a report, which the last step always has."""
         if self.left - self.last > self.every_s or step == self.updates:
             self.last = self.left
-            print(self._line(step, epoch), file=sys.stderr, flush=True)
+            return True
+        return False
+
+    def report(self, step: int, epoch: int) -> dict[str, float]:
+        """Print the line of the whole training so far; figures as of `speed` since the last report.
+
+        Args:
+            step, epoch: updates and epochs done.
+        """
+        print(self._line(step, epoch), file=sys.stderr, flush=True)
+        now = self.state_dict()
+        recent = self._speed({name: now[name] - self._reported[name] for name in COUNTS})
+        self._reported = now
+        return recent
 
     def _line(self, step: int, epoch: int) -> str:
         speed = self.speed()
@@ -52,15 +85,26 @@ class Progress:
         return (
             f"{self.name}: epoch {epoch + 1}/{self.epochs}, step {step:,}/{self.updates:,}, "
             f"{speed['cells_per_s']:,.0f} cells/s, {speed['tokens_per_s']:,.0f} tokens/s, "
-            f"loader wait {speed['loader_wait']:.0%}, peak {speed['peak_memory_mb']:,.0f} MB, {eta / 60:.1f} min left"
+            f"loader wait {speed['loader_wait']:.0%}, MFU {speed['mfu']:.1%}, "
+            f"peak {speed['peak_memory_mb']:,.0f} MB, {eta / 60:.1f} min left"
         )
 
     def speed(self) -> dict[str, float]:
-        """Cells and tokens a second of training steps, share of time spent waiting for batches, peak memory (MB)."""
-        spent = max(self.busy_s + self.wait_s, 1e-9)
+        """Cells and tokens a second of training steps, share of time spent waiting for batches, model operations as a
+        share of what the device could have done in that time (MFU), and peak memory (MB)."""
+        return self._speed(self.state_dict())
+
+    def _speed(self, counts: dict[str, float]) -> dict[str, float]:
+        spent = max(counts["busy_s"] + counts["wait_s"], 1e-9)
         return {
-            "cells_per_s": self.cells / spent,
-            "tokens_per_s": self.tokens / spent,
-            "loader_wait": self.wait_s / spent,
-            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "cells_per_s": counts["cells"] / spent,
+            "tokens_per_s": counts["tokens"] / spent,
+            "loader_wait": counts["wait_s"] / spent,
+            "mfu": counts["flops"] / max(counts["possible"], 1.0),
+            "peak_memory_mb": self._peak_memory() / 2**20,
         }
+
+    def _peak_memory(self) -> int:
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -31,14 +31,16 @@ class Training(Settings):
     """Updates at the end over which the rate falls linearly to 0; the paper has none."""
     clip: float = Field(0.5, gt=0)
     """Largest norm of the gradient."""
-    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
-    """Arithmetic, in Lightning's words."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
+    """Arithmetic, in Lightning's words; `16-mixed` scales the loss, and leaves out updates that overflow."""
     validate_every: int = Field(1, ge=1)
     """Epochs between validations; divides `epochs`, so that the last epoch is validated."""
     validation_passes: int = Field(1, ge=1)
     """Passes over the validation cells, each with its own random tokens and masks."""
     validation_cells: int = Field(256, ge=1)
     """Cells of one validation batch."""
+    keep: Literal["last", "best"] = "last"
+    """Which weights the model gets: those of the last epoch, or of the validation with the lowest weighted loss."""
     workers: int = Field(4, ge=0)
     """Processes that prepare batches; 0 prepares them in the training process."""
     loader: Literal["shards", "soma"] = "shards"

@@ -6,7 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
+from scfm.errors import ScfmError
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Stopped(ScfmError):
+    """A training was asked to stop before its end; its checkpoint waits."""
 
 
 class Stop:

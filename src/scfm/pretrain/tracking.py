@@ -79,6 +79,16 @@ class GeneErrors:
         return table
 
 
+@torch.no_grad()
+def count_targets(counts: Tensor, view: View) -> None:
+    """Add the targets of one batch to int64 [genes]."""
+    if view.target_mask is None:
+        gene = view.gene[view.target_position]
+        counts.index_add_(0, gene, torch.ones_like(gene))
+    else:
+        counts += view.target_mask.sum(0)
+
+
 def _flat(view: View, predicted: Reconstruction) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gene, truth, value and is-zero logit of each target, one-dimensional."""
     if view.target_mask is None:

@@ -214,6 +214,7 @@ def _write(
         "train_cells": n_train,
         "validation_cells": n_validation,
         "updates": trainer.step,
+        "weights_of_epoch": trainer.best["epoch"] if trainer.best else trainer.epoch,
         "code": digest("scfm.pretrain.commands:train"),
     }
     if values:

@@ -1,9 +1,11 @@
 """One training: updates, validations, and the state from which it goes on exactly where it stopped."""
 
+import math
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import NoReturn
 
 import lightning
 import numpy as np
@@ -14,21 +16,22 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from scfm.errors import ScfmError
 from scfm.files import whole
-from scfm.models.bmfm.network import Network, Task, combine, task_counts
+from scfm.models.bmfm.network import Network, combine, task_counts
 from scfm.models.bmfm.view import Cells, make_view
-from scfm.pretrain.loader import Updates
+from scfm.pretrain.best import better, weighted_loss
+from scfm.pretrain.flops import gemm_peak, step_flops
+from scfm.pretrain.loader import Updates, load
 from scfm.pretrain.masking import RunningErrors
 from scfm.pretrain.optimizer import make_optimizer
+from scfm.pretrain.precision import autocast, gradient_scaler
 from scfm.pretrain.progress import Progress
 from scfm.pretrain.settings import Training
-from scfm.pretrain.stop import Stop, ignore_stop, spare_new_processes
-from scfm.pretrain.tracking import GeneErrors
+from scfm.pretrain.steplog import StepLog
+from scfm.pretrain.stop import Stop, Stopped
+from scfm.pretrain.sums import LossSums, over_ranks
+from scfm.pretrain.tracking import GeneErrors, count_targets
 
 SPLITS = {"train": 0, "validate": 1}
-
-
-class Stopped(ScfmError):
-    """A training was asked to stop before its end; its checkpoint waits."""
 
 
 class Trainer:
@@ -58,8 +61,9 @@ class Trainer:
         self.total = updates * training.epochs
         self.module = fabric.setup_module(network)
         self.module.mark_forward_method("tasks")
-        optimizer, self.schedule = make_optimizer(network, training, self.total)
-        self.optimizer = fabric.setup_optimizers(optimizer)
+        # Not wrapped by Fabric: a fused step must see the scaler's verdict on its gradients.
+        self.optimizer, self.schedule = make_optimizer(network, training, self.total)
+        self.scaler = gradient_scaler(fabric.device, training.precision)
         self.measured, self.mean_nonzero = measured.to(fabric.device), mean_nonzero.to(fabric.device)
         self.train_targets = torch.zeros(len(genes), dtype=torch.int64, device=fabric.device)
         objective, self.masking = network.settings.objective, None
@@ -69,8 +73,9 @@ class Trainer:
         self.epoch = 0  # epochs done, their validation included
         self.metrics: list[dict] = []
         self.errors: list[pd.DataFrame] = []
-        self.progress = Progress(name, self.total, training.epochs)
-        self._sums: dict[str, dict[str, list]] = {split: {} for split in SPLITS}
+        self.best: dict | None = None  # where asked for: loss, epoch and weights of the best validation so far
+        self.progress = Progress(name, self.total, training.epochs, fabric.device)
+        self._sums = {split: LossSums() for split in SPLITS}
 
     def fit(
         self,
@@ -92,19 +97,27 @@ class Trainer:
         if checkpoint.exists():
             self.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True))
             self._say(f"going on from step {self.step:,} of {self.total:,}")
+        if self.epoch < self.training.epochs:
+            with self._log(checkpoint.with_suffix(".log")) as log:
+                self._epochs(updates, validation, checkpoint, stop, log)
+        if self.best is not None:
+            self.network.load_state_dict(self.best["network"])
+
+    def _epochs(self, updates, validation: IterableDataset, checkpoint: Path, stop: Stop, log: StepLog | None) -> None:
         while self.epoch < self.training.epochs:
             first = self.step - self.epoch * self.updates
             self.module.train()
             self.progress.enter()
-            for update in self._batches(updates(self.epoch, first)):
+            for update in load(updates(self.epoch, first), self.training.workers):
                 self.progress.begin()
                 stopping = self.update(update, stop)
                 self.progress.end(update, self._ranks)
                 if stopping:
                     self.save(checkpoint)
                     self._stopped(stop)
-                if self.fabric.is_global_zero and not stop.reason:  # else who reads the lines may be gone
-                    self.progress.show(self.step, self.epoch)
+                # Once asked to stop, who reads the lines may be gone.
+                if log is not None and not stop.reason and self.progress.due(self.step):
+                    self._report(log)
             if (self.epoch + 1) % self.training.validate_every == 0:
                 self.save(checkpoint)  # a stop in the validation then costs no training
                 self.validate(validation, self.epoch + 1, stop)
@@ -126,17 +139,20 @@ class Trainer:
             counts, asked = self._total([task_counts(view, settings) for view in views], stop.reason is not None)
         for number, view in enumerate(views, 1):
             with self.fabric.no_backward_sync(self.module, enabled=number < len(views)):
-                with self._autocast():
+                with autocast(device, self.training.precision):
                     tasks, predicted = self.module.tasks(view, generator, self.epoch)
                 loss = combine(tasks, counts or {k: t.count for k, t in tasks.items()}) * self._ranks
-                self.fabric.backward(loss)
-            self._note("train", tasks)
-            self._count_targets(view)
+                self.fabric.backward(self.scaler.scale(loss))
+            self._sums["train"].add(tasks)
+            count_targets(self.train_targets, view)
             if self.masking:
                 self.masking.add(view, predicted)
             self.progress.tokens += len(view.gene) * self._ranks
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.training.clip)
-        self.optimizer.step()
+            self.progress.flops = self.progress.flops + step_flops(self.network, view)
+        self.scaler.unscale_(self.optimizer)
+        self.gradient_norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.training.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.schedule.step()
         if self.masking:
@@ -153,24 +169,29 @@ class Trainer:
             ScfmError: a loss is not finite.
         """
         self.module.eval()
+        device = self.fabric.device
         errors = GeneErrors(self.mean_nonzero)
         for index, cells in enumerate(DataLoader(validation, batch_size=None)):
             if stop is not None and stop.reason is not None:
                 self._stopped(stop)
-            cells = cells.to(self.fabric.device)
+            cells = cells.to(device)
             for number in range(self.training.validation_passes):
                 generator = self._generator("validate", number, index, self.fabric.global_rank)
                 view = make_view(cells, self.network.settings, self.measured, generator, "validate")
-                with self._autocast():
-                    tasks, predicted = self.network.tasks(view)
-                self._note("validate", tasks)
+                with autocast(device, self.training.precision):
+                    # Weights of the last epoch in all of them: only so can their losses be compared.
+                    tasks, predicted = self.network.tasks(view, epoch=self.training.epochs - 1)
+                self._sums["validate"].add(tasks)
                 errors.update(view, predicted)
         if self._ranks > 1:
             errors.reduce()
-        table = errors.frame(self.genes, self.zero_fraction, self._over_ranks(self.train_targets))
+        table = errors.frame(self.genes, self.zero_fraction, over_ranks(self.train_targets))
         table.insert(0, "epoch", epoch)
         self.errors.append(table)
-        self.metrics.append({"epoch": epoch, "step": self.step, **self._drain("train"), **self._drain("validate")})
+        trained, means = self._drain("train"), self._drain("validate")
+        self.metrics.append({"epoch": epoch, "step": self.step, **trained, **means})
+        if self.training.keep == "best":
+            self.best = better(self.best, weighted_loss(means, tasks), epoch, self.network)
 
     # --- state
 
@@ -183,52 +204,38 @@ class Trainer:
 
     def state_dict(self) -> dict:
         """Everything that the rest of the training depends on or reports; called on all ranks."""
-        sums = {name: self._over_ranks(torch.stack([x.double() for x in p])) for name, p in self._sums["train"].items()}
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
             "step": self.step,
             "epoch": self.epoch,
             "metrics": self.metrics,
             "errors": [{name: column.tolist() for name, column in table.items()} for table in self.errors],
-            "train_sums": sums,
-            "train_targets": self._over_ranks(self.train_targets),
+            "best": self.best,
+            "train_sums": self._sums["train"].totals(),
+            "train_targets": over_ranks(self.train_targets),
             "masking": self.masking and self.masking.sums,
             "progress": self.progress.state_dict(),
         }
 
     def load_state_dict(self, state: dict) -> None:
         """Take back what `state_dict` gave."""
-        for name in ("network", "optimizer", "schedule", "progress"):
+        for name in ("network", "optimizer", "schedule", "scaler", "progress"):
             getattr(self, name).load_state_dict(state[name])
-        self.step, self.epoch, self.metrics = state["step"], state["epoch"], state["metrics"]
+        for name in ("step", "epoch", "metrics", "best"):
+            setattr(self, name, state[name])
         self.errors = [pd.DataFrame(columns) for columns in state["errors"]]
         if self.masking:
             self.masking.sums.copy_(state["masking"])
         if self.fabric.is_global_zero:  # sums over the ranks: taken back once
-            self._sums["train"] = {name: tuple(pair) for name, pair in state["train_sums"].items()}
+            self._sums["train"].load(state["train_sums"], self.fabric.device)
             self.train_targets.copy_(state["train_targets"])
-
-    # --- bookkeeping
 
     @property
     def _ranks(self) -> int:
         return self.fabric.world_size
-
-    @contextmanager
-    def _autocast(self):
-        # Fabric's own would round counts and targets to bfloat16 too.
-        mixed = self.training.precision == "bf16-mixed"
-        with torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=mixed):
-            yield
-
-    def _batches(self, updates: Updates) -> Iterator[list[Cells]]:
-        workers, start = self.training.workers, updates.corpus.start_method
-        prefetch = {"prefetch_factor": 4, "worker_init_fn": ignore_stop, "multiprocessing_context": start}
-        loader = DataLoader(updates, batch_size=None, num_workers=workers, **(prefetch if workers else {}))
-        with spare_new_processes() if workers and start else nullcontext():
-            return iter(loader)
 
     def _generator(self, split: str, *numbers: int) -> torch.Generator:
         """A generator that depends on the seed and the position alone, so that a resumed run is the same run."""
@@ -246,25 +253,28 @@ class Trainer:
             asked = bool(total[-1])
         return dict(zip(counts[0], total, strict=False)), asked
 
-    @torch.no_grad()
-    def _count_targets(self, view) -> None:
-        if view.target_mask is None:
-            gene = view.gene[view.target_position]
-            self.train_targets.index_add_(0, gene, torch.ones_like(gene))
-        else:
-            self.train_targets += view.target_mask.sum(0)
+    def _log(self, folder: Path) -> AbstractContextManager:
+        """The log of steps, in the first process; the others have none."""
+        if not self.fabric.is_global_zero:
+            return nullcontext()
+        self.progress.peak = gemm_peak(self.fabric.device, self.training.precision)
+        return StepLog(folder, self.step)
 
-    def _note(self, split: str, tasks: dict[str, Task]) -> None:
-        for name, task in tasks.items():
-            total, count = self._sums[split].get(name, (0, 0))
-            self._sums[split][name] = (total + task.total.detach().double(), count + task.count)
+    def _report(self, log: StepLog) -> None:
+        """Print the line and log its figures.
 
-    def _over_ranks(self, x: Tensor) -> Tensor:
-        """`x` summed over the ranks, in a tensor of its own."""
-        x = x.clone()
-        if self._ranks > 1:
-            torch.distributed.all_reduce(x)
-        return x
+        Raises:
+            ScfmError: a loss is not finite.
+        """
+        row = {"step": self.step, "epoch": self.epoch + 1, "learning_rate": self.schedule.get_last_lr()[0]}
+        row["gradient_norm"] = self.gradient_norm.item()
+        if self.scaler.is_enabled():
+            row["loss_scale"] = self.scaler.get_scale()
+        for name, mean in self._sums["train"].recent().items():
+            if not math.isfinite(mean):
+                self._diverged(name)
+            row[f"train_{name}"] = mean
+        log.add(row | self.progress.report(self.step, self.epoch))
 
     def _drain(self, split: str) -> dict[str, float]:
         """Mean of each task since the last call.
@@ -273,15 +283,15 @@ class Trainer:
             ScfmError: a mean is not finite.
         """
         means = {}
-        for name, (total, count) in self._sums[split].items():
-            pair = self._over_ranks(torch.stack([total, count.double()]))
-            means[f"{split}_{name}"] = (pair[0] / pair[1]).item() if pair[1] else float("nan")
-            if pair[1] and not torch.isfinite(pair[0]):
-                raise ScfmError(
-                    f"{self.name}: loss '{name}' is not finite at step {self.step}; lower training.learning_rate"
-                )
-        self._sums[split] = {}
+        for name, (total, count) in self._sums[split].totals().items():
+            means[f"{split}_{name}"] = (total / count).item() if count else float("nan")
+            if count and not torch.isfinite(total):
+                self._diverged(name)
+        self._sums[split].clear()
         return means
+
+    def _diverged(self, loss: str) -> NoReturn:
+        raise ScfmError(f"{self.name}: loss '{loss}' is not finite at step {self.step}; lower training.learning_rate")
 
     def _say(self, text: str) -> None:
         if self.fabric.is_global_zero:

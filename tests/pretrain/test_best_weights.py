@@ -1,0 +1,88 @@
+"""Which weights a model gets: the last, or those of the best validation, whatever interrupts the training."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+import scfm.pretrain.trainer as trained
+from scfm.models.bmfm.network import Task
+from scfm.pretrain.best import better, weighted_loss
+from scfm.pretrain.stop import Stopped
+from scfm.pretrain.train import train
+
+WEIGHTS = {"value": 1.0, "is_zero": 1.0, "cell_type_hce": 1.0}
+
+
+@pytest.fixture
+def fit(toy_shards, toy_obo, tmp_path, monkeypatch):
+    """Function that trains and returns the weights of the model, those after each validation, its facts and losses."""
+    validate, after = trained.Trainer.validate, {}
+
+    def watched(trainer, validation, epoch, stop=None):
+        validate(trainer, validation, epoch, stop)
+        after[epoch] = {name: x.clone() for name, x in trainer.network.state_dict().items()}
+
+    monkeypatch.setattr(trained.Trainer, "validate", watched)
+
+    def run(settings, name, max_minutes=None):
+        out = tmp_path / name
+        train(settings, "toy/0", 0, toy_shards, toy_obo, tmp_path / f"{name}-work", out, 0, max_minutes=max_minutes)
+        about = json.loads((out / "config.json").read_text())
+        return load_file(out / "model.safetensors"), after, about, pd.read_csv(out / "metrics.csv")
+
+    return run
+
+
+def assert_equal(weights, others):
+    assert all(torch.equal(weights[name], others[name]) for name in others)
+
+
+def rising(toy_run, keep):
+    """A training whose rate is so large that its loss goes up and down."""
+    return toy_run(heads=True, epochs=6, learning_rate=1.0, warmup_steps=0, clip=1e3, keep=keep)
+
+
+def test_the_model_gets_the_weights_of_the_best_validation_or_the_last(toy_run, fit):
+    best, after, about, metrics = fit(rising(toy_run, "best"), "best")
+    loss = sum(metrics[f"validate_{name}"] * weight for name, weight in WEIGHTS.items())
+    epoch = metrics["epoch"][loss.argmin()]
+    assert epoch < 6, loss  # else this tests nothing
+    assert about["weights_of_epoch"] == epoch
+    assert_equal(best, after[epoch])
+    last, after, about, metrics_of_last = fit(rising(toy_run, "last"), "last")
+    assert about["weights_of_epoch"] == 6
+    assert_equal(last, after[6])
+    losses = [column for column in metrics if column.startswith(("train_", "validate_"))]
+    pd.testing.assert_frame_equal(metrics[losses], metrics_of_last[losses])
+
+
+def test_the_best_weights_survive_stops_and_a_second_start(toy_run, fit):
+    best, _, about, _ = fit(rising(toy_run, "best"), "undisturbed")
+    for _ in range(35):
+        with pytest.raises(Stopped):
+            fit(rising(toy_run, "best"), "stopped", max_minutes=0)
+    resumed, _, again, _ = fit(rising(toy_run, "best"), "stopped", max_minutes=60)
+    assert again["weights_of_epoch"] == about["weights_of_epoch"]
+    assert_equal(resumed, best)
+    finished, _, again, _ = fit(rising(toy_run, "best"), "stopped")
+    assert again["weights_of_epoch"] == about["weights_of_epoch"]
+    assert_equal(finished, best)
+
+
+def test_of_equal_losses_the_earlier_one_stays():
+    network, best = nn.Linear(1, 1), None
+    for epoch, loss in enumerate([3.0, 2.0, 2.0, 2.5], 1):
+        nn.init.constant_(network.weight, epoch)
+        best = better(best, loss, epoch, network)
+    assert (best["epoch"], best["loss"], best["network"]["weight"].item()) == (2, 2.0, 2.0)
+
+
+def test_the_loss_weighs_the_objectives_that_had_a_target():
+    tasks = {name: Task(torch.zeros(()), torch.zeros(()), weight) for name, weight in (("a", 1.0), ("b", 3.0))}
+    assert weighted_loss({"validate_a": 2.0, "validate_b": 4.0}, tasks) == 3.5
+    assert weighted_loss({"validate_a": 2.0, "validate_b": float("nan")}, tasks) == 2
+    assert weighted_loss({"validate_a": float("nan"), "validate_b": float("nan")}, tasks) == float("inf")
