@@ -22,7 +22,7 @@ from scfm.model import Model
 def embedding_speed(network: torch.nn.Module, cells: int, genes: int, expressed: int, batch: int) -> float:
     """Cells a second of `Model.embed`."""
     names = gene_names(genes).rename(columns={"symbol": "gene", "ensembl_gene_id": "ensembl"})
-    model = Model(network.eval(), names[["gene", "ensembl"]], None, {"run": "benchmark"})
+    model = Model(network.eval(), names[["gene", "ensembl"]], None, {"run": "benchmark"}, {})
     counts = next(generate(cells, genes, expressed))
     obs = pd.DataFrame(index=[str(i) for i in range(cells)])
     adata = anndata.AnnData(counts, obs, pd.DataFrame(index=model.genes))

@@ -4,7 +4,14 @@ import torch
 from torch import Tensor
 
 from scfm.models.bmfm.network import Reconstruction
+from scfm.models.bmfm.objectives import Mlm, Wced
 from scfm.models.bmfm.view import View
+
+
+def running_errors(objective: Mlm | Wced, genes: int, device: torch.device) -> "RunningErrors | None":
+    """What an objective that masks by error needs; None for the others."""
+    adaptive = objective.kind == "mlm" and objective.masking == "error"
+    return RunningErrors(genes, objective.memory, device) if adaptive else None
 
 
 class RunningErrors:

@@ -21,7 +21,7 @@ from scfm.models.bmfm.view import Cells, make_view
 from scfm.pretrain.best import better, weighted_loss
 from scfm.pretrain.flops import gemm_peak, step_flops
 from scfm.pretrain.loader import Updates, load
-from scfm.pretrain.masking import RunningErrors
+from scfm.pretrain.masking import running_errors
 from scfm.pretrain.optimizer import make_optimizer
 from scfm.pretrain.precision import autocast, gradient_scaler
 from scfm.pretrain.progress import Progress
@@ -57,8 +57,8 @@ class Trainer:
         updates: int,
     ) -> None:
         self.fabric, self.network, self.training, self.genes = fabric, network, training, genes
-        self.zero_fraction, self.seed, self.name, self.updates = zero_fraction, seed, name, updates
-        self.total = updates * training.epochs
+        self.zero_fraction, self.seed, self.name = zero_fraction, seed, name
+        self.updates, self.total = updates, updates * training.epochs
         self.module = fabric.setup_module(network)
         self.module.mark_forward_method("tasks")
         # Not wrapped by Fabric: a fused step must see the scaler's verdict on its gradients.
@@ -66,9 +66,7 @@ class Trainer:
         self.scaler = gradient_scaler(fabric.device, training.precision)
         self.measured, self.mean_nonzero = measured.to(fabric.device), mean_nonzero.to(fabric.device)
         self.train_targets = torch.zeros(len(genes), dtype=torch.int64, device=fabric.device)
-        objective, self.masking = network.settings.objective, None
-        if objective.kind == "mlm" and objective.masking == "error":
-            self.masking = RunningErrors(len(genes), objective.memory, fabric.device)
+        self.masking = running_errors(network.settings.objective, len(genes), fabric.device)
         self.step = 0  # updates done
         self.epoch = 0  # epochs done, their validation included
         self.metrics: list[dict] = []
@@ -179,7 +177,7 @@ class Trainer:
                 generator = self._generator("validate", number, index, self.fabric.global_rank)
                 view = make_view(cells, self.network.settings, self.measured, generator, "validate")
                 with autocast(device, self.training.precision):
-                    # Weights of the last epoch in all of them: only so can their losses be compared.
+                    # With the weights of the last epoch in all: only so can their losses be compared.
                     tasks, predicted = self.network.tasks(view, epoch=self.training.epochs - 1)
                 self._sums["validate"].add(tasks)
                 errors.update(view, predicted)
@@ -224,8 +222,7 @@ class Trainer:
         """Take back what `state_dict` gave."""
         for name in ("network", "optimizer", "schedule", "scaler", "progress"):
             getattr(self, name).load_state_dict(state[name])
-        for name in ("step", "epoch", "metrics", "best"):
-            setattr(self, name, state[name])
+        self.step, self.epoch, self.metrics, self.best = (state[k] for k in ("step", "epoch", "metrics", "best"))
         self.errors = [pd.DataFrame(columns) for columns in state["errors"]]
         if self.masking:
             self.masking.sums.copy_(state["masking"])
@@ -299,6 +296,5 @@ class Trainer:
 
     def _stopped(self, stop: Stop) -> None:
         reason = stop.reason or "since another process was asked to"
-        raise Stopped(
-            f"{self.name}: stopped {reason} at step {self.step:,} of {self.total:,}; run again to go on from there"
-        )
+        where = f"at step {self.step:,} of {self.total:,}"
+        raise Stopped(f"{self.name}: stopped {reason} {where}; run again to go on from there")
