@@ -92,6 +92,7 @@ def _draw_composition(table: pd.DataFrame, field: str, path: Path, dpi: int) -> 
 def _draw_histograms(histograms: pd.DataFrame, sizes: pd.DataFrame, qc: dict, path: Path, dpi: int) -> None:
     """One row a dataset: its metrics before and after, and the thresholds."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure = Figure(figsize=(10, 0.9 + 1.15 * len(sizes)), layout="constrained")
     grid = figure.subplots(len(sizes), len(EDGES), squeeze=False, sharex="col")
@@ -104,6 +105,10 @@ def _draw_histograms(histograms: pd.DataFrame, sizes: pd.DataFrame, qc: dict, pa
         axes.set_xlabel(label)
         if metric != "mito_fraction":
             axes.set_xscale("log")
+            low, high = axes.get_xlim()
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
+            axes.xaxis.set_major_formatter("{x:,.0f}")
+            axes.xaxis.set_minor_formatter(NullFormatter())  # labels between these run into each other
         axes.tick_params(labelsize=8)
     drawn = dict(zip(*reversed(grid[0, 0].get_legend_handles_labels()), strict=True))
     figure.legend(drawn.values(), drawn.keys(), loc="outside lower center", ncols=3, frameon=False)
