@@ -1,9 +1,6 @@
-"""One trainer per work folder, and none that outlives the process that started it."""
+"""One trainer per work folder."""
 
-import ctypes
 import fcntl
-import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,10 +22,3 @@ def sole_trainer(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise ScfmError(f"{folder}: another process trains this run; wait for it or end it") from error
         yield
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to end this process when its parent ends (Linux only; elsewhere nothing happens)."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
