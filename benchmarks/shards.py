@@ -4,7 +4,8 @@
     PYTHONPATH=src:benchmarks python benchmarks/shards.py FOLDER --cells 30000 100000 300000 --expressed 500
 
 Every step is a process of its own, as in the workflow; the store is made beforehand and not counted. `share` is the
-time of reading and discarding twice (the stage reads twice) over the time of the steps that read and write counts.
+time of reading and discarding twice (the stage reads twice) over the time of the steps that read and write counts,
+with the library's default settings and with those of the stage.
 """
 
 import argparse
@@ -21,19 +22,19 @@ import tiledbsoma as soma
 from generate import store
 
 from scfm.corpus.settings import Corpus, ScanSettings, ScatterSettings, SelectSettings
+from scfm.corpus.soma import READING
 from scfm.settings import as_json
-
-BUFFER = 64 * 1024**2
-"""Bytes of one column of one read, as in the stage."""
-
 
 RULES = {"qc": {"min_counts": 1, "min_genes": 1}, "split": {"by": "cell", "fraction": 0.1, "seed": 0}}
 
 
-def discard(path: Path) -> None:
+DISCARD = {"--discard": {}, "--discard-reusing": READING}
+"""Ways to read and discard once: with the library's defaults; with the stage's settings, which reuse memory."""
+
+
+def discard(path: Path, config: dict) -> None:
     """Read every count once, in ranges, the plain way, and keep nothing."""
-    context = soma.SOMATileDBContext(tiledb_config={"soma.init_buffer_bytes": BUFFER})
-    with soma.open(str(path), context=context) as top:
+    with soma.open(str(path), context=soma.SOMATileDBContext(tiledb_config=config)) as top:
         experiment = top["census_data"]["homo_sapiens"]
         cells, block = experiment.obs.count, Corpus.model_fields["block"].default
         for low in range(0, cells, block):
@@ -99,19 +100,20 @@ def run(folder: Path, cells: int, genes: int, expressed: int, parts: int, bucket
     """Print the steps of one store; return its row of the summary."""
     folder = folder / f"{cells}-{genes}-{expressed}"
     path = store(folder, cells, genes, expressed)
-    reading = [step("discard", __file__, "--discard", str(path)) for _ in range(3)]
+    reading = {name: [step(name, __file__, name, str(path)) for _ in range(3)] for name in DISCARD}
     steps = pd.DataFrame(stage(folder, path, parts, buckets))
     table = steps.groupby("step", sort=False).agg({"s": "sum", "cpu s": "sum", "peak MiB": "max", "read MiB": "sum"})
-    middle = sorted(reading, key=lambda row: row["s"])[len(reading) // 2]
-    table.loc["read and discard, once"] = [middle[column] for column in table.columns]
+    for name, times in reading.items():
+        middle = sorted(times, key=lambda row: row["s"])[len(times) // 2]
+        table.loc[name] = [middle[column] for column in table.columns]
     print(f"\n{cells:,} cells x {genes:,} genes, about {expressed:,} expressed; {parts} parts, {buckets} buckets")
     print(table.round(1).to_string())
     counted = table.loc[["scan", "scatter", "gather"], "s"].sum()
     return {
         "cells": cells,
         "stage s": table.loc[["scan", "select", "scatter", "gather"], "s"].sum(),
-        "share": 2 * middle["s"] / counted,
-        "peak MiB": table.drop("read and discard, once")["peak MiB"].max(),
+        **{f"share of {name}": 2 * table.loc[name, "s"] / counted for name in DISCARD},
+        "peak MiB": table.drop(list(DISCARD))["peak MiB"].max(),
         "read MiB": table.loc[["scan", "scatter"], "read MiB"].sum(),
         "scatter MiB": size(folder / "stage" / "scatter"),
         "store MiB": size(path),
@@ -123,15 +125,15 @@ def main() -> None:
     """Measure each number of cells; with several, print the exponent of growth."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="?")
-    parser.add_argument("--discard", type=Path, help=argparse.SUPPRESS)
+    for name, config in DISCARD.items():
+        parser.add_argument(name, type=lambda path, config=config: discard(Path(path), config), help=argparse.SUPPRESS)
     parser.add_argument("--cells", type=int, nargs="+", default=[60_000])
     parser.add_argument("--genes", type=int, default=19_000)
     parser.add_argument("--expressed", type=int, default=1_900)
     parser.add_argument("--parts", type=int, default=4)
     parser.add_argument("--buckets", type=int, default=4)
     a = parser.parse_args()
-    if a.discard:
-        discard(a.discard)
+    if not a.folder:
         return
     rows = [run(a.folder, cells, a.genes, a.expressed, a.parts, a.buckets) for cells in a.cells]
     print("\n" + pd.DataFrame(rows).round(2).to_string(index=False))

@@ -8,9 +8,8 @@ from scipy.sparse import csr_matrix, random
 
 from scfm.corpus.ahead import ahead
 from scfm.corpus.common import WIDE, raw_counts
-from scfm.corpus.csr import row_sums
 from scfm.corpus.gather import gather
-from scfm.corpus.scan import FIXED_POINT, blocks, gene_sums
+from scfm.corpus.scan import blocks
 from scfm.corpus.scatter import onto_genes, scatter
 from scfm.corpus.settings import ScatterSettings
 from scfm.errors import ScfmError
@@ -52,18 +51,6 @@ def test_features_become_genes_as_in_a_product_of_matrices(seed):
     assert (out.data > 0).all()
 
 
-def test_sums_of_genes_against_dense_arithmetic():
-    rng = np.random.default_rng(0)
-    dense = rng.poisson(0.3, (700, 900))  # more than one piece of nonzeros
-    dense[3] = 0
-    dense[:, 5] = 0
-    log = np.log1p(1e4 * dense / np.maximum(dense.sum(1), 1)[:, None])
-    sums = gene_sums(csr_matrix(dense))
-    np.testing.assert_array_equal(sums[:2], [(dense > 0).sum(0), dense.sum(0)])
-    np.testing.assert_array_equal(sums[2:], [np.rint(y * FIXED_POINT).sum(0) for y in (log, log**2)])
-    np.testing.assert_array_equal(gene_sums(csr_matrix((0, 4), dtype=np.int32)), np.zeros((4, 4)))
-
-
 def test_counts_stay_narrow_until_they_are_large():
     small, large = csr_matrix([[1.0, 0.0, 3.0]]), csr_matrix([[WIDE, 1]])
     assert raw_counts(small, "x").dtype == np.int32
@@ -84,14 +71,3 @@ def test_short_runs_give_the_same_shards(prepare, built, small, local_soma, tmp_
     assert json.loads((tmp_path / "part" / "part.json").read_text()) == done
     manifest = gather(tmp_path / "selection", [tmp_path / "part"], tmp_path / "shards")
     assert manifest["files"] == json.loads((built / "shards" / "manifest.json").read_text())["files"]
-
-
-def test_sums_of_rows_with_empty_ones_among_them():
-    rng = np.random.default_rng(1)
-    dense = rng.poisson(0.5, (400, 700)) * rng.integers(1, 60_000, (400, 700))
-    dense[[0, 17, 18, 399]] = 0
-    np.testing.assert_array_equal(row_sums(csr_matrix(dense)), dense.sum(1))
-    narrow = csr_matrix((dense % 65_536).astype(np.uint16))
-    np.testing.assert_array_equal(row_sums(narrow), (dense % 65_536).sum(1))
-    assert row_sums(csr_matrix((3, 4), dtype=np.uint16)).tolist() == [0, 0, 0]
-    assert row_sums(csr_matrix((0, 4), dtype=np.uint16)).tolist() == []

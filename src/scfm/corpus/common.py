@@ -41,14 +41,28 @@ def raw_counts(counts: csr_matrix, where: str) -> csr_matrix:
     """
     values = counts.data
     low, high = (values.min(), values.max()) if counts.nnz else (0, 0)
-    number = np.int32 if high < WIDE else np.int64
-    whole_numbers = values.astype(number, copy=False)
-    if low < 0 or not (values.dtype.kind in "iu" or np.array_equal(whole_numbers, values)):
-        raise ScfmError(f"{where} holds negative or non-integer values; a corpus needs raw counts")
+    whole_numbers = values.astype(narrow(high), copy=False)
+    unlike = values.dtype.kind not in "iu" and not np.array_equal(whole_numbers, values)
+    refuse_no_counts(low < 0 or unlike, where)
     out = csr_matrix((whole_numbers, counts.indices, counts.indptr), shape=counts.shape)
     if low == 0:
         out.eliminate_zeros()
     return out
+
+
+def narrow(largest: float) -> type:
+    """Type of counts up to this one."""
+    return np.int32 if largest < WIDE else np.int64
+
+
+def refuse_no_counts(wrong: bool, where: str) -> None:
+    """Refuse a matrix that holds something else than counts.
+
+    Raises:
+        ScfmError: `wrong`.
+    """
+    if wrong:
+        raise ScfmError(f"{where} holds negative or non-integer values; a corpus needs raw counts")
 
 
 def union_features(deposits: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, list[np.ndarray]]:

@@ -6,20 +6,16 @@ counts.npy    uint16 [nnz]        count, or SENTINEL
 overflow.npy  int64  [k, 2]       (position in counts.npy, count) of every count >= SENTINEL, by position
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from scfm.errors import ScfmError
 
 SENTINEL = 65_535
 MAX_GENES = 65_536
-CACHED = 2**17
-"""Nonzeros worked on at once: they stay in the cache of the processor, which is several times faster."""
 
 
 def write_csr(folder: Path, indptr: np.ndarray, genes: np.ndarray, counts: np.ndarray) -> None:
@@ -142,22 +138,6 @@ def copy_spans(arrays: Mapping[int, np.ndarray], of: np.ndarray, start: np.ndarr
     """
     spans = zip(of.tolist(), start.tolist(), stop.tolist(), strict=True)
     return np.concatenate([arrays[k][a:b] for k, a, b in spans] or [np.empty(0, np.uint16)])
-
-
-def row_sums(counts: csr_matrix) -> np.ndarray:
-    """Total of each row, int64 [rows]; for narrow integers several times faster than scipy's sum."""
-    sums = np.zeros(counts.shape[0], dtype=np.int64)
-    for low, high in few_rows(counts.indptr):
-        edges = counts.indptr[low : high + 1]
-        running = np.cumsum(counts.data[edges[0] : edges[-1]], dtype=np.int64)
-        sums[low:high] = np.diff(np.concatenate([[0], running])[edges - edges[0]])
-    return sums
-
-
-def few_rows(indptr: np.ndarray, nonzeros: int = CACHED) -> Iterator[tuple[int, int]]:
-    """Ranges of rows [low, high), in order, that cover all rows, each of about so many nonzeros."""
-    edges = np.searchsorted(indptr, np.arange(0, indptr[-1], nonzeros))
-    return pairwise(np.unique([0, *edges, len(indptr) - 1]).tolist())
 
 
 def _map(path: Path) -> np.ndarray:

@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 
+from scfm.corpus.kernels import FIXED_POINT
 from scfm.corpus.names import refuse_disagreements
 from scfm.corpus.parts import Scanned
 from scfm.corpus.report import Report
-from scfm.corpus.scan import FIXED_POINT, SUMS
+from scfm.corpus.scan import SUMS
 from scfm.corpus.settings import QC, Genes, SelectSettings
 from scfm.errors import ScfmError
 

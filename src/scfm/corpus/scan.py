@@ -9,16 +9,13 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from scfm.corpus.ahead import ahead
-from scfm.corpus.csr import few_rows, row_sums
+from scfm.corpus.kernels import add_gene_sums, marked_sums, row_sums
 from scfm.corpus.settings import CellQC, ScanSettings
 from scfm.corpus.source import Store, open_source
 from scfm.datasets import Dataset
 from scfm.errors import ScfmError
 from scfm.files import whole, write_json
 
-FIXED_POINT = 2**16
-"""Log-normalised values are summed as integers of this many steps per unit: sums are exact, so that the result does
-not depend on how the store was cut into ranges and blocks."""
 MITOCHONDRIAL = ("MT-", "mt-")
 """How names of mitochondrial genes begin, in human and in mouse."""
 SUMS = ("cells", "counts", "log_sum", "log_squares")
@@ -70,7 +67,7 @@ def scan(
         for rows, counts in ahead(_blocks(store, obs["soma_joinid"].to_numpy(), start, stop, settings.block)):
             block = obs.iloc[rows]
             metrics.append(cell_metrics(counts, block["dataset_id"], genes, seen))
-            sums.add(counts, block["dataset_id"].to_numpy(), passes(metrics[-1], settings.qc))
+            sums.add(counts, metrics[-1]["n_counts"], block["dataset_id"], passes(metrics[-1], settings.qc))
         cells = obs.join(pd.concat(metrics)) if metrics else obs
         cells.to_parquet(folder / "cells.parquet", index=False)
         sums.table().to_parquet(folder / "genes.parquet", index=False)
@@ -109,8 +106,8 @@ def cell_metrics(counts: csr_matrix, dataset_id: pd.Series, mitochondrial: np.nd
     Args:
         mitochondrial: bool [features]. seen: bool by dataset, it measures such genes; the fraction is NaN elsewhere.
     """
-    total = row_sums(counts)
-    share = (counts @ mitochondrial.astype(counts.dtype)) / np.maximum(total, 1)
+    total = row_sums(counts.indptr, counts.data)
+    share = marked_sums(counts.indptr, counts.indices, counts.data, mitochondrial) / np.maximum(total, 1)
     return pd.DataFrame(
         {
             "n_counts": total,
@@ -144,43 +141,18 @@ class _Sums:
     """Sums of each gene within each dataset; memory grows with datasets of the range x features."""
 
     def __init__(self, store: Store) -> None:
-        self._features = len(store.features)
-        self._rows: dict[str, int] = {}
-        self._sums = np.zeros((len(SUMS), 0, self._features), dtype=np.int64)
+        self._datasets = pd.Index([], dtype=object)
+        self._sums = np.zeros((0, len(store.features), len(SUMS)), dtype=np.int64)
 
-    def add(self, counts: csr_matrix, dataset_id: np.ndarray, kept: np.ndarray) -> None:
-        for dataset in pd.unique(dataset_id):
-            rows = np.flatnonzero(kept & (dataset_id == dataset))
-            if dataset not in self._rows:
-                self._rows[dataset] = len(self._rows)
-                self._sums = np.concatenate(
-                    [self._sums, np.zeros_like(self._sums, shape=(4, 1, self._features))], axis=1
-                )
-            if len(rows):
-                self._sums[:, self._rows[dataset]] += gene_sums(
-                    counts if len(rows) == counts.shape[0] else counts[rows]
-                )
+    def add(self, counts: csr_matrix, total: pd.Series, dataset_id: pd.Series, kept: np.ndarray) -> None:
+        new = pd.Index(dataset_id.unique()).difference(self._datasets, sort=False)
+        self._datasets = self._datasets.append(new)
+        self._sums = np.concatenate([self._sums, np.zeros((len(new), *self._sums.shape[1:]), np.int64)])
+        group = np.where(kept, self._datasets.get_indexer(dataset_id), -1)
+        add_gene_sums(counts.indptr, counts.indices, counts.data, total.to_numpy(), group, self._sums)
 
     def table(self) -> pd.DataFrame:
         """Rows with at least one expressing cell: dataset_id, feature, SUMS."""
-        row, feature = np.nonzero(self._sums[0])
-        datasets = np.array(list(self._rows), dtype=object)
-        values = {name: self._sums[i, row, feature] for i, name in enumerate(SUMS)}
-        return pd.DataFrame({"dataset_id": datasets[row], "feature": feature, **values})
-
-
-def gene_sums(counts: csr_matrix) -> np.ndarray:
-    """int64 [4, features]: expressing cells, counts, and fixed-point sums of log1p(1e4 x / S) and its square."""
-    features, indptr = counts.shape[1], counts.indptr
-    sums = np.zeros((len(SUMS), features))
-    scale = 1e4 / np.maximum(row_sums(counts), 1)
-    for low, high in few_rows(indptr):
-        inside = slice(indptr[low], indptr[high])
-        gene, count = counts.indices[inside].astype(np.intp), counts.data[inside].astype(np.float64)
-        log = np.log1p(count * np.repeat(scale[low:high], np.diff(indptr[low : high + 1])))
-        # bincount adds in float64, which is exact for integers below 2^53.
-        sums[0] += np.bincount(gene, minlength=features)
-        sums[1] += np.bincount(gene, count, features)
-        sums[2] += np.bincount(gene, np.rint(log * FIXED_POINT), features)
-        sums[3] += np.bincount(gene, np.rint(log**2 * FIXED_POINT), features)
-    return sums.astype(np.int64)
+        row, feature = np.nonzero(self._sums[:, :, 0])
+        values = dict(zip(SUMS, self._sums[row, feature].T, strict=True))
+        return pd.DataFrame({"dataset_id": self._datasets.to_numpy()[row], "feature": feature, **values})

@@ -1,7 +1,7 @@
 """Second read of the store: bring the chosen counts of one range into shard order."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,8 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from scfm.corpus.ahead import ahead
-from scfm.corpus.csr import SENTINEL, copy_spans, few_rows, write_csr
+from scfm.corpus.csr import SENTINEL, copy_spans, write_csr
+from scfm.corpus.kernels import map_columns
 from scfm.corpus.scan import blocks, part_range
 from scfm.corpus.settings import ScatterSettings, Source
 from scfm.corpus.source import Store, open_source
@@ -18,9 +19,10 @@ from scfm.errors import ScfmError
 from scfm.files import must_exist, whole, write_json
 
 RUN = 2**24
-"""Nonzeros after which a run is ordered and written: 140 MB of memory, whatever the number of cells."""
+"""Nonzeros after which a run is ordered and written while the next one is collected: some 200 MB of memory, whatever
+the number of cells."""
 Piece = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-"""Genes and counts of a few cells, in narrow integers; number of genes of each cell; its row in the shards."""
+"""Genes and counts of a block of cells, in narrow integers; number of genes of each cell; its row in the shards."""
 
 
 def scatter(
@@ -54,16 +56,11 @@ def scatter(
         start, stop = part_range(store.cells, part, parts)
         joinids, rows = _own(selection, start, stop)
         folder.mkdir()
-        pieces, nonzeros, runs = [], 0, 0
-        for counts, own in ahead(_blocks(store, joinids, rows, settings.block, start, stop)):
-            for low, high in few_rows(counts.indptr):
-                pieces.append(_narrow(onto_genes(_rows(counts, low, high), gene_of, genes), own[low:high]))
-                nonzeros += len(pieces[-1][0])
-            if nonzeros >= run:
-                _write_run(folder / f"run-{runs:05d}", pieces)
-                pieces, nonzeros, runs = [], 0, runs + 1
-        if pieces or not runs:
-            _write_run(folder / f"run-{runs:05d}", pieces)
+        blocks_of_part = ahead(_blocks(store, joinids, rows, settings.block, start, stop))
+        pieces = (_narrow(onto_genes(counts, gene_of, genes), own) for counts, own in blocks_of_part)
+        runs = 0
+        for collected in ahead(_runs(pieces, run)):
+            _write_run(folder / f"run-{runs:05d}", collected)
             runs += 1
         about = {"start": start, "stop": stop, "cells": len(rows), "runs": runs}
         about["joinids_sha256"] = manifest["joinids_sha256"]
@@ -92,21 +89,10 @@ def gene_of_feature(selection: Path) -> tuple[np.ndarray, int]:
 
 def onto_genes(counts: csr_matrix, gene_of: np.ndarray, genes: int) -> csr_matrix:
     """Counts of the kept genes, [cells, genes], genes ascending in each row; features of one gene are summed."""
-    gene, count, indptr = gene_of[counts.indices], counts.data, counts.indptr
-    dropped = np.flatnonzero(gene < 0)
-    if dropped.size:
-        kept = gene >= 0
-        gene, count, indptr = gene[kept], count[kept], indptr - np.searchsorted(dropped, indptr)
+    indptr, gene, count = map_columns(counts.indptr, counts.indices, counts.data, gene_of, genes)
     out = csr_matrix((count, gene, indptr), shape=(counts.shape[0], genes))
-    out = out.tocsc().tocsr()  # sorts each row; for a few rows much faster than sorting
-    out.sum_duplicates()
+    out.has_canonical_format = True
     return out
-
-
-def _rows(counts: csr_matrix, low: int, high: int) -> csr_matrix:
-    inside = slice(counts.indptr[low], counts.indptr[high])
-    indptr = counts.indptr[low : high + 1] - counts.indptr[low]
-    return csr_matrix((counts.data[inside], counts.indices[inside], indptr), shape=(high - low, counts.shape[1]))
 
 
 def _narrow(counts: csr_matrix, rows: np.ndarray) -> Piece:
@@ -130,6 +116,19 @@ def _blocks(
     for low, high in blocks(start, stop, block):
         own = slice(*np.searchsorted(joinids, [low, high]))
         yield store.counts(low, high, joinids[own]), rows[own]
+
+
+def _runs(pieces: Iterable[Piece], run: int) -> Iterator[list[Piece]]:
+    """The pieces in lists of at least `run` nonzeros; one empty list if there is none."""
+    collected, nonzeros, any_yet = [], 0, False
+    for piece in pieces:
+        collected.append(piece)
+        nonzeros += len(piece[0])
+        if nonzeros >= run:
+            yield collected
+            collected, nonzeros, any_yet = [], 0, True
+    if collected or not any_yet:
+        yield collected
 
 
 def _write_run(folder: Path, pieces: list[Piece]) -> None:

@@ -10,17 +10,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import tiledbsoma as soma
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import csr_matrix
 
-from scfm.corpus.common import TEXT, common_cells, raw_counts
+from scfm.corpus.common import TEXT, common_cells, narrow, refuse_no_counts
+from scfm.corpus.kernels import count_triplets, place_triplets
 from scfm.corpus.retry import patiently, reason
 from scfm.corpus.settings import Retry
 from scfm.corpus.value_filter import refuse_not
 from scfm.errors import ScfmError
 
 Result = TypeVar("Result")
-BUFFER = 64 * 1024**2
-"""Bytes that TileDB may use for one column of one read; larger blocks arrive in several pieces."""
+READING = {"soma.init_buffer_bytes": 16 * 1024**2, "sm.mem.malloc_trim": "false"}
+"""Bytes of one column of one piece of a read, and no giving back of memory after each read. The C library keeps what is
+below 32 MiB for the next piece; with TileDB's defaults half of the time is spent on clearing new memory."""
 FAULTS = (soma.SOMAError, RuntimeError, OSError)
 """What TileDB raises for a store that does not answer, and for much else."""
 GONE = (soma.DoesNotExistError, KeyError, TypeError)
@@ -103,10 +105,17 @@ class SomaStore:
             return csr_matrix(shape, dtype=np.int32)
         position = np.full(stop - start, -1, dtype=np.int32)
         position[joinids - start] = np.arange(len(joinids))
-        value, row, column = self._read(lambda: self._triplets(start, joinids, position))
-        triplets = coo_matrix((value, (row, column)), shape=shape)
-        triplets.has_canonical_format = True  # a SOMA holds no place twice; the order of columns is that of its tiles
-        return raw_counts(triplets.tocsr(), f"{self.uri}: X['raw']")
+        pieces = self._read(lambda: self._triplets(joinids))
+        lengths = np.zeros(len(joinids), dtype=np.int64)
+        checks = [count_triplets(row, value, start, position, lengths) for row, _, value in pieces]
+        refuse_no_counts(any(wrong for wrong, _ in checks), f"{self.uri}: X['raw']")
+        indptr = np.concatenate([[0], np.cumsum(lengths)])
+        indices = np.empty(indptr[-1], dtype=np.int32)
+        data = np.empty(indptr[-1], dtype=narrow(max((largest for _, largest in checks), default=0)))
+        following = indptr[:-1].copy()
+        for piece in pieces:
+            place_triplets(*piece, start, position, following, indices, data)
+        return csr_matrix((data, indices, indptr), shape=shape)
 
     def _read(self, read: Callable[[], Result]) -> Result:
         return patiently(read, FAULTS, self.uri, self.retry)
@@ -116,20 +125,11 @@ class SomaStore:
         read = self.experiment.obs.read(coords=ids, value_filter=value_filter or None, column_names=columns)
         return read.concat().to_pandas()
 
-    def _triplets(self, start: int, joinids: np.ndarray, position: np.ndarray) -> tuple:
-        """Counts, rows and columns of the given cells; the integers narrow, since there are many."""
-        x, pieces = self.experiment.ms["RNA"].X["raw"], []
-        for table in x.read((slice(int(joinids[0]), int(joinids[-1])), slice(None))).tables():
-            row, column, value = (_array(table[name]) for name in ("soma_dim_0", "soma_dim_1", "soma_data"))
-            row = np.subtract(row, start, out=np.empty(len(row), np.int32), casting="same_kind")
-            triplet = (value, row, column.astype(np.int32))
-            if len(joinids) < len(position):
-                kept = position[row] >= 0
-                triplet = (value[kept], position[row[kept]], triplet[2][kept])
-            pieces.append(triplet)
-        if not pieces:
-            return np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.int32)
-        return pieces[0] if len(pieces) == 1 else tuple(map(np.concatenate, zip(*pieces, strict=True)))
+    def _triplets(self, joinids: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Row, column and value of every nonzero between the first and the last of these cells, as they arrive."""
+        x = self.experiment.ms["RNA"].X["raw"]
+        tables = x.read((slice(int(joinids[0]), int(joinids[-1])), slice(None))).tables()
+        return [tuple(_array(table[name]) for name in ("soma_dim_0", "soma_dim_1", "soma_data")) for table in tables]
 
     @cached_property
     def _checked_filter(self) -> str:
@@ -162,7 +162,7 @@ def open_soma(uri: str, config: dict, organism: str, value_filter: str, retry: R
     Raises:
         ScfmError: it cannot be opened, also after all attempts, or is not laid out as the Census.
     """
-    context = soma.SOMATileDBContext(tiledb_config={"soma.init_buffer_bytes": BUFFER, **config})
+    context = soma.SOMATileDBContext(tiledb_config={**READING, **config})
     with ExitStack() as stack:
         try:
             top = patiently(lambda: _open(uri, context), FAULTS, uri, retry)

@@ -2,14 +2,16 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
-from scfm.corpus.csr import MAX_GENES, row_sums, write_csr
+from scfm.corpus.csr import MAX_GENES, write_csr
 from scfm.corpus.joinids import joinids_sha256
+from scfm.corpus.kernels import row_sums
 from scfm.errors import ScfmError
 from scfm.files import whole, write_json
 
@@ -43,16 +45,17 @@ def write_shards(
         raise ScfmError(f"genes: {len(genes):,} genes do not fit 16-bit gene ids; keep at most {MAX_GENES:,}")
     if not genes["gene"].is_unique:
         raise ScfmError(f"genes: '{genes['gene'][genes['gene'].duplicated()].iloc[0]}' occurs twice; merge its rows")
-    with whole(path) as folder:
+    digests: list[Future] = []
+    with whole(path) as folder, ThreadPoolExecutor(1) as pool:
         folder.mkdir()
-        shards, tables, files = [], [], {}
+        shards, tables = [], []
         for counts, cells in parts:
             name = f"shard-{len(shards):05d}"
             counts.sort_indices()
             write_csr(folder / name, counts.indptr, counts.indices, counts.data)
             shards.append({"name": name, "cells": counts.shape[0], "nnz": int(counts.nnz)})
             tables.append(_with_totals(counts, cells))
-            files |= file_digests(folder, [f"{name}/{array}.npy" for array in ARRAYS])
+            digests.append(pool.submit(file_digests, folder, [f"{name}/{array}.npy" for array in ARRAYS]))
         cells = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
         if cells.empty:
             raise ScfmError(f"{path}: there is no cell to write; relax the quality thresholds or the sampling")
@@ -62,6 +65,7 @@ def write_shards(
         manifest = {**(about or {}), "shards": shards, "cells": len(cells), "genes": len(genes)}
         if "soma_joinid" in cells:
             manifest["written_sha256"] = joinids_sha256(cells["soma_joinid"].to_numpy())
+        files = {name: digest for shard in digests for name, digest in shard.result().items()}
         manifest["files"] = files | file_digests(folder, ("cells.parquet", "genes.parquet", "measured.npz"))
         write_json(folder / "manifest.json", manifest)
     return manifest
@@ -80,6 +84,6 @@ def file_digests(folder: Path, names: Sequence[str]) -> dict[str, dict]:
 def _with_totals(counts: csr_matrix, cells: pd.DataFrame) -> pd.DataFrame:
     """Totals over the kept genes of the whole cell: what normalisation divides by."""
     return cells.assign(
-        n_counts=row_sums(counts),
+        n_counts=row_sums(counts.indptr, counts.data),
         n_genes=np.diff(counts.indptr).astype(np.int64),
     )
