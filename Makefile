@@ -1,4 +1,4 @@
-# The two commands: `make study` and `make test`. Both make .venv and install what they need.
+# The two commands: `make study` and `make test`; and `make ablations`. All make .venv and install what they need.
 PYTHON ?= python3
 VENV ?= .venv
 CORES ?= $(shell nproc)
@@ -10,11 +10,14 @@ TORCH_INDEX ?=
 INSTALLED := $(VENV)/.installed
 BIN := $(abspath $(VENV))/bin
 
-.PHONY: study test clean
+.PHONY: study ablations test clean
 
 study: $(INSTALLED)
 	PATH=$(BIN):$$PATH $(BIN)/snakemake all --cores $(CORES) $(ARGS)
 	@PATH=$(BIN):$$PATH $(BIN)/snakemake closing --cores 1 --quiet all $(ARGS)
+
+ablations: $(INSTALLED)
+	PATH=$(BIN):$$PATH $(BIN)/snakemake ablations --cores $(CORES) $(ARGS)
 
 test: $(INSTALLED)
 	PATH=$(BIN):$$PATH OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)

@@ -4,6 +4,7 @@ configfile: "config/config.yaml"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/files.smk"
+include: "workflow/rules/comparisons.smk"
 include: "workflow/rules/resources.smk"
 include: "workflow/rules/corpus.smk"
 include: "workflow/rules/pretrain.smk"
@@ -11,6 +12,7 @@ include: "workflow/rules/annotation.smk"
 include: "workflow/rules/learnability.smk"
 include: "workflow/rules/benchmarks.smk"
 include: "workflow/rules/paper.smk"
+include: "workflow/rules/ablations.smk"
 include: "workflow/rules/archive.smk"
 
 
@@ -25,6 +27,7 @@ localrules:
     closing,
     tables,
     figures,
+    ablations,
 
 
 rule all:
@@ -53,3 +56,9 @@ rule tables:
 rule figures:
     input:
         figure_files(),
+
+
+# The block of comparisons of a study, which `all` leaves out; the report shows its table from then on.
+rule ablations:
+    input:
+        ablation_table,

@@ -211,3 +211,69 @@ def test_last_epoch_must_be_validated(make):
 
 def test_heads_must_divide_the_width(make):
     refuse(lambda: make(lambda s: s["pretrain"]["model"]["encoder"].update(heads=3)), "multiple of heads (3)")
+
+
+def block(**uses):
+    return lambda study: study.update(ablations=uses)
+
+
+def test_an_ablation_is_its_base_but_for_what_it_names(make):
+    def change(study):
+        study["runs"]["mlm"] = {"seeds": [0, 1], "override": {"training": {"validation_passes": 3}}}
+        norm = {"model": {"encoder": {"embedding_norm": True}}}
+        study["ablations"] = {"norm": {"base": "mlm", "seeds": [1], "override": norm}}
+        study["ablations"]["plain"] = {"base": "mlm", "run": "mlm_exclude"}
+
+    study = make(change)
+    base, norm, plain = (study.runs[name].model_dump() for name in ("mlm", "norm", "plain"))
+    assert norm["training"] == plain["training"] == base["training"]
+    assert norm["model"]["encoder"] == base["model"]["encoder"] | {"embedding_norm": True}
+    assert norm["model"]["input"] == base["model"]["input"]
+    zeros = plain["model"]["input"].pop("zeros"), base["model"]["input"].pop("zeros")
+    assert [rule["strategy"] for rule in zeros] == ["exclude", "interleave"]
+    assert plain["model"] == base["model"]
+    assert (study.seeds["norm"], study.seeds["plain"]) == ((1,), (0,))
+    assert study.trained_runs == ["mlm", "wced_hce"]
+
+
+@pytest.mark.parametrize(
+    ("uses", "words"),
+    [
+        (
+            {"x": {"base": "wced"}},
+            "ablation 'x': base 'wced' is no trained run of the study; choose among mlm, w",
+        ),
+        ({"x": {"base": "random"}}, "base 'random' is no trained run"),
+        ({"x": {"base": "mlm", "run": "mlmm"}}, "run 'mlmm' does not exist; choose among mlm, "),
+        ({"x": {"base": "mlm"}}, "ablation 'x': nothing differs from 'mlm'"),
+        ({"mlm": {"base": "wced_hce"}}, "ablation 'mlm': a model of the study has this name"),
+        ({"pca": {"base": "mlm", "run": "mlm_exclude"}}, "ablation 'pca': a model of the study has this name"),
+        ({"x": {"base": "mlm", "run": "mlm_exclude", "seeds": [0, 7]}}, "seeds [0, 7] are not all seeds of 'mlm'"),
+        ({"x": {"base": "mlm", "override": {"model": {"inputs": {}}}}}, "unknown key 'model.inputs'; did you mean"),
+        ({"x-y": {"base": "mlm"}}, "key 'ablations.x-y"),
+        ({"x": {}}, "key 'ablations.x.base' is missing"),
+    ],
+)
+def test_ablations_that_make_no_sense(make, uses, words):
+    refuse(lambda: make(block(**uses)), "tiny.yaml", words)
+
+
+def test_keys_of_one_kind_do_not_reach_another(make, folder):
+    bins = {"model": {"input": {"value_encoder": {"kind": "bins", "bins": 5}}}}
+    wced = folder / "runs" / "wced.yaml"
+    data = read_yaml(wced)
+    data["model"]["input"]["value_encoder"] = {"kind": "mlp", "hidden": 9}
+    wced.write_text(yaml.safe_dump(data))
+
+    def change(study):  # whose key `pretrain` names octaves, of the kind `periodic`
+        study["runs"] = {"wced": {}, "mlm": {}, "mlm_hce": {"override": bins}, "random": {}}
+        study["check_run"] = None
+
+    def encoders(**shared):
+        return {name: run.model.input.value_encoder for name, run in make(change, **shared).runs.items()}
+
+    found = encoders()
+    assert (found["wced"].kind, found["wced"].hidden) == ("mlp", 9)
+    assert (found["mlm"].kind, found["mlm"].octaves) == ("periodic", 8)
+    assert (found["mlm_hce"].kind, found["mlm_hce"].bins) == ("bins", 5)
+    assert {encoder.kind for encoder in encoders(pretrain=bins).values()} == {"bins"}  # what is given holds for all

@@ -10,7 +10,7 @@ from scfm.datasets import Dataset
 from scfm.files import whole
 from scfm.pretrain.settings import Run
 from scfm.resources.settings import Resource
-from scfm.study import Shared, StudyFile
+from scfm.study_file import Shared, StudyFile
 
 SCHEMAS = {
     "config": (Shared, "config/config.yaml"),

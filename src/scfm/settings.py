@@ -76,12 +76,31 @@ def read_yaml(path: Path) -> dict:
 
 
 def merge(base: dict, override: dict) -> dict:
-    """Return `base` with `override` laid over it, key by key, nested mappings included."""
+    """Return `base` with `override` laid over it, key by key, nested mappings included.
+
+    A mapping that names another `kind` than what it is laid over replaces that, since kinds have keys of their own.
+    """
     merged = dict(base)
     for key, value in override.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = merge(merged[key], value) if both else value
+        below = merged.get(key)
+        both = isinstance(value, dict) and isinstance(below, dict) and not _kinds_differ(below, value)
+        merged[key] = merge(below, value) if both else value
     return merged
+
+
+def of_kind(override: dict, base: dict) -> dict:
+    """Return `override` without the nested mappings that are of another `kind` than those of `base`."""
+    kept = {}
+    for key, value in override.items():
+        below = base.get(key)
+        both = isinstance(value, dict) and isinstance(below, dict)
+        if not (both and _kinds_differ(below, value)):
+            kept[key] = of_kind(value, below) if both else value
+    return kept
+
+
+def _kinds_differ(one: dict, other: dict) -> bool:
+    return "kind" in one and "kind" in other and one["kind"] != other["kind"]
 
 
 def as_json(settings: BaseModel | dict | list) -> str:

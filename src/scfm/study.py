@@ -2,14 +2,11 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import Field
+from typing import Any
 
 from scfm.annotation.settings import AnnotationSettings
 from scfm.annotation.settings import read_settings as read_annotation_settings
-from scfm.benchmarks.settings import Benchmarks, Evaluation, Preparation
-from scfm.corpus.settings import Corpus
+from scfm.benchmarks.settings import Benchmarks, Preparation
 from scfm.datasets import read_datasets
 from scfm.errors import ScfmError
 from scfm.genes import HUMAN
@@ -17,100 +14,11 @@ from scfm.learnability.settings import Learnability
 from scfm.paper.settings import Paper, Scale
 from scfm.pretrain.settings import Run
 from scfm.resources.settings import Resource, read_resources
-from scfm.settings import Settings, merge, parse, read_yaml
+from scfm.settings import Settings, merge, of_kind, parse, read_yaml
+from scfm.study_file import AblationUse, DatasetUse, Readings, Shared, StudyFile
 
 ANNOTATION_FILES = ("hgnc", "gene_ontology", "go_annotation", "tfclass", "protein_atlas", "housekeeping")
 """Resources that the annotation stage reads."""
-
-
-class DatasetUse(Evaluation):
-    """What a study does with one dataset."""
-
-    role: Literal["pretrain", "benchmark"]
-    """`pretrain`: cells of the corpus; `benchmark`: evaluated, never trained on."""
-
-
-class RunUse(Settings):
-    """What a study does with one file of config/runs."""
-
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
-    """Seeds of weights and batches; one training each."""
-    override: dict[str, Any] = {}
-    """Keys of the run file that differ in this study, over those of `pretrain`."""
-
-
-class Readings(Settings):
-    """Readings of the gene rules that the paper leaves open (see annotation settings)."""
-
-    relations: tuple[str, ...] = ("is_a",)
-    """GO relations followed from a term to its descendants."""
-    evidence: tuple[str, ...] | None = None
-    """GO evidence codes that count; all if null."""
-    tfclass_by: Literal["first_label", "any_label", "cross_reference"] = "first_label"
-    """What makes a gene a transcription factor of TFClass."""
-    housekeeping_by: Literal["symbol", "alias"] = "symbol"
-    """How names of the housekeeping list are matched."""
-
-
-class Shared(Settings):
-    """config/config.yaml: which study, where things are, and defaults that studies may override."""
-
-    study: str
-    """Name of a file of config/studies."""
-    mirror: str | None = None
-    """Folder that holds the external files; null fetches them from their URLs."""
-    results: str = "results"
-    """Folder of results."""
-    work: str = "work"
-    """Folder of what must survive failures: checkpoints and partial downloads."""
-    device: Literal["auto", "cpu", "gpu"] = "auto"
-    """Where to train and embed; `cpu` also forces a paper-scale study onto the CPU."""
-    gpus: int = Field(1, ge=1)
-    """GPUs of one training job."""
-    threads: int = Field(1, ge=1)
-    """CPU threads of one training job."""
-    max_time: float | None = Field(None, gt=0)
-    """Minutes after which a training writes a checkpoint and stops."""
-    pretrain: dict[str, Any] = {}
-    """Keys of every run laid over the study's own, e.g. fewer epochs for a first look."""
-    annotation: Readings = Readings()
-    """Readings of the gene rules."""
-    learnability: Learnability = Learnability()
-    """Which genes count as learnt."""
-    benchmarks: Benchmarks = Benchmarks()
-    """How embeddings are evaluated."""
-    paper: Paper = Paper()
-    """Tables, figures and claims."""
-
-
-class StudyFile(Settings):
-    """One file of config/studies."""
-
-    description: str
-    """What the study is for."""
-    scale: Scale
-    """Scale that its claims are judged at."""
-    code_reruns: bool = True
-    """An edit of the library reruns the jobs that use it; false where retraining costs days: a line then names the
-    models of other code."""
-    corpus: Corpus
-    """Pretraining cells."""
-    datasets: dict[str, dict[str, DatasetUse]] = {}
-    """Original study to its datasets and their roles."""
-    pretrain: dict[str, Any] = {}
-    """Keys of every run file that differ in this study."""
-    runs: dict[str, RunUse] = Field(min_length=1)
-    """Runs of config/runs."""
-    check_run: str | None = None
-    """Run in which the planted truth of the synthetic census is looked for."""
-    annotation: dict[str, Any] = {}
-    """Overrides of the shared key."""
-    learnability: dict[str, Any] = {}
-    """Overrides of the shared key."""
-    benchmarks: dict[str, Any] = {}
-    """Overrides of the shared key."""
-    paper: dict[str, Any] = {}
-    """Overrides of the shared key."""
 
 
 class Study:
@@ -123,7 +31,7 @@ class Study:
         folder: the folder `config`.
 
     Raises:
-        ScfmError: any unknown key, wrong value, missing file, unknown run or dataset, one original study on both
+        ScfmError: any unknown key, wrong value, missing file, unknown run, base or dataset, one original study on both
             sides without a word on contamination, or a dataset or check that its kind of source has no place for.
     """
 
@@ -143,8 +51,10 @@ class Study:
         self.benchmarks = self._override(Benchmarks, "benchmarks", path)
         self.paper = self._override(Paper, "paper", path)
         self.readings = self._override(Readings, "annotation", path)
-        self.runs = {name: self._run(name, use, path) for name, use in self.file.runs.items()}
-        self.seeds = {name: use.seeds for name, use in self.file.runs.items()}
+        self.runs = {name: self._run(name, path, use.override) for name, use in self.file.runs.items()}
+        for name, use in self.file.ablations.items():
+            self.runs[name] = self._ablation(name, use, path)
+        self.seeds = {name: use.seeds for name, use in (self.file.runs | self.file.ablations).items()}
         self.sheet = read_datasets(folder / "datasets.tsv")
         self.resources: dict[str, Resource] = read_resources(folder / "resources.yaml")
         self._check_datasets(path)
@@ -156,15 +66,31 @@ class Study:
         data = merge(merge(base, getattr(self.file, key)), self.given.get(key, {}))
         return parse(model, data, f"{path}: {key}")
 
-    def _run(self, name: str, use: RunUse, path: Path) -> Run:
+    def _run(self, name: str, path: Path, *overrides: dict, where: str = "") -> Run:
+        """A file of config/runs with the keys of the study, then `overrides`, then those given laid over it."""
         source = self.folder / "runs" / f"{name}.yaml"
         if not source.is_file():
             known = ", ".join(sorted(p.stem for p in source.parent.glob("*.yaml")))
             raise ScfmError(f"{path}: run '{name}' does not exist; choose among {known}, or write {source}")
         data = read_yaml(source)
-        for override in (self.file.pretrain, use.override, self.shared.pretrain):
+        for override in (of_kind(self.file.pretrain, data), *overrides, self.shared.pretrain):
             data = merge(data, override)
-        return parse(Run, data, f"{source} in study '{self.name}'")
+        return parse(Run, data, where or f"{source} in study '{self.name}'")
+
+    def _ablation(self, name: str, use: AblationUse, path: Path) -> Run:
+        where = f"{path}: ablation '{name}'"
+        if name in (*self.runs, "pca"):
+            raise ScfmError(f"{where}: a model of the study has this name; give it another")
+        if use.base not in self.trained_runs:
+            known = ", ".join(self.trained_runs)
+            raise ScfmError(f"{where}: base '{use.base}' is no trained run of the study; choose among {known}")
+        base = self.file.runs[use.base]
+        if not set(use.seeds) <= set(base.seeds):
+            raise ScfmError(f"{where}: seeds {list(use.seeds)} are not all seeds of '{use.base}'; leave the others out")
+        run = self._run(use.run or use.base, path, base.override, use.override, where=where)
+        if run.model_copy(update={"description": self.runs[use.base].description}) == self.runs[use.base]:
+            raise ScfmError(f"{where}: nothing differs from '{use.base}'; name another run or an override")
+        return run
 
     def _check_datasets(self, path: Path) -> None:
         for name in [name for uses in self.file.datasets.values() for name in uses]:
@@ -260,8 +186,8 @@ class Study:
 
     @property
     def trained_runs(self) -> list[str]:
-        """Runs that are trained; what is left are controls with random weights."""
-        return [name for name, run in self.runs.items() if run.trained]
+        """Runs of the study that are trained, ablations aside; what is left are controls with random weights."""
+        return [name for name in self.file.runs if self.runs[name].trained]
 
 
 def _difference(config: dict, file: dict) -> dict:

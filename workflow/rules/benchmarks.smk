@@ -30,18 +30,20 @@ rule contamination:
         shards=CORPUS / "shards" / "manifest.json",
         stored=CORPUS / "datasets.csv",
     output:
-        report(CONTAMINATION, category="benchmarks", caption="../report/contamination.rst"),
+        report(BENCHMARKS / "contamination{of}.csv", category="benchmarks", caption="../report/contamination.rst"),
     log:
-        LOGS / "benchmarks" / "contamination.log",
+        LOGS / "benchmarks" / "contamination{of}.log",
     benchmark:
-        RESULTS / "benchmark" / "benchmarks" / "contamination.tsv"
+        RESULTS / "benchmark" / "benchmarks" / "contamination{of}.tsv"
+    wildcard_constraints:
+        of=r"|_of_\w+",
     conda:
         "../../envs/model.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
     params:
-        settings=exposure(),
+        settings=lambda w: exposure([w.of.removeprefix("_of_")]) if w.of else exposure(STUDY.file.runs, pca=1.0),
         shards=CORPUS / "shards",
         code=code("scfm.benchmarks.commands:contamination"),
     shell:
@@ -52,7 +54,7 @@ rule contamination:
 rule embed:
     input:
         datasets=prepared(),
-        contamination=CONTAMINATION,
+        contamination=lambda w: contamination(w.model),
         model=lambda w: [] if w.model == "pca" else model_folder(w.model, w.seed) / "model.safetensors",
     output:
         BENCHMARKS / "embed" / "{model}" / "{seed}.h5ad",
@@ -126,7 +128,7 @@ rule probe:
 rule ontology:
     input:
         datasets=prepared("ontology"),
-        contamination=CONTAMINATION,
+        contamination=lambda w: contamination(w.run),
         model=RESULTS / "pretrain" / "{run}" / "{seed}" / "model.safetensors",
         cell_ontology=resource("cell_ontology"),
     output:

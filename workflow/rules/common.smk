@@ -56,8 +56,8 @@ def gpus(count):
 
 
 def models():
-    """(run, seed) of every model directory."""
-    return [(run, seed) for run in STUDY.runs for seed in STUDY.seeds[run]]
+    """(run, seed) of every model directory that `all` asks for."""
+    return [(run, seed) for run in STUDY.file.runs for seed in STUDY.seeds[run]]
 
 
 def trained(runs=None):

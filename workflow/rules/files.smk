@@ -179,21 +179,6 @@ def scored_options(runs=None):
     return [f"--genes {run}:{seed}={learnability_folder(run, seed) / 'genes.parquet'}" for run, seed in trained(runs)]
 
 
-def shared_seeds(first, second):
-    """Seeds that two runs have in common, in ascending order."""
-    return sorted(set(STUDY.seeds[first]) & set(STUDY.seeds[second]))
-
-
-def agreement_pairs():
-    """Pairs of an MLM and a WCED run with a common seed, alike but for the objective.
-
-    MLM against WCED + HCE, which differ in their labels too, stands in where the study has no `wced`.
-    """
-    pairs = [("mlm", "wced"), ("mlm_hce", "wced_hce"), ("mlm", "wced_hce")]
-    there = [(a, b) for a, b in pairs if {a, b} <= set(STUDY.trained_runs) and shared_seeds(a, b)]
-    return there[:2] if ("mlm", "wced") in there else there
-
-
 def figure2_parameters():
     """Parameters of the notebook: the first of these pairs and their first common seed."""
     first, second = (agreement_pairs() or [("none", "none")])[0]
@@ -228,27 +213,33 @@ def prepared(task=None):
     return [BENCHMARKS / "datasets" / f"{name}.h5ad" for name in names]
 
 
-def exposure():
+def contamination(model):
+    """The table that says what a model has seen; a new ablation is no reason to score other models again."""
+    return BENCHMARKS / f"contamination_of_{model}.csv" if model in STUDY.file.ablations else CONTAMINATION
+
+
+def exposure(runs, **others):
     """Benchmark datasets, and how much of the corpus each model trains on."""
-    shares = {run: STUDY.runs[run].corpus_fraction for run in STUDY.runs} | {"pca": 1.0}
+    shares = {run: STUDY.runs[run].corpus_fraction for run in runs} | others
     rows = [STUDY.sheet[name] for name in STUDY.named("benchmark")]
     return as_json(Exposure(datasets=tuple(rows), shares=shares))
 
 
-def ontology_models():
+def ontology_models(among=None):
     """(run, seed) of the models that name cell types, if any dataset is labelled with ontology ids."""
-    return [(run, seed) for run, seed in models() if STUDY.runs[run].model.names_cell_types and prepared("ontology")]
+    chosen = models() if among is None else among
+    return [(run, seed) for run, seed in chosen if STUDY.runs[run].model.names_cell_types and prepared("ontology")]
 
 
-def tidy_files():
-    """Every tidy table of the benchmarks."""
+def tidy_files(among=None):
+    """Every tidy table of the benchmarks, or those of some models."""
     files = [
         BENCHMARKS / task / model / f"{seed}.csv"
         for task in ("integration", "probe")
-        for model, seed in embedders()
+        for model, seed in (embedders() if among is None else among)
         if prepared(task)
     ]
-    return files + [BENCHMARKS / "ontology" / run / f"{seed}.csv" for run, seed in ontology_models()]
+    return files + [BENCHMARKS / "ontology" / run / f"{seed}.csv" for run, seed in ontology_models(among)]
 
 
 # Paper.
@@ -261,6 +252,12 @@ def table_files():
     return [table_file(name) for name in names if name != "ontology" or ontology_models()]
 
 
+def report_tables():
+    """Tables that the report shows: also that of the ablations, once it was made; then it is kept up to date."""
+    ablations = table_file("ablations")
+    return [*table_files(), *([ablations] if STUDY.file.ablations and ablations.exists() else [])]
+
+
 def figure_names():
     return [*(["figure2"] if agreement_pairs() else []), *(["figure3"] if ontology_models() else [])]
 
@@ -270,7 +267,7 @@ def figure_files():
 
 
 def caption_names():
-    return ["claims", *(path.stem for path in [*table_files(), *figure_files(), *corpus_figures()])]
+    return ["claims", *(path.stem for path in [*report_tables(), *figure_files(), *corpus_figures()])]
 
 
 def print_closing_line(input, log):
@@ -282,16 +279,3 @@ def print_closing_line(input, log):
     line = f"study {STUDY.name}: claims: {counts}; open {Path(input.report[0]).resolve()}"
     Path(log[0]).write_text(f"{line}\n")
     print(line)
-
-
-def contrasts():
-    """WCED against MLM, which is judged by CLS and by mean pool (its CLS has no loss of its own), and the controls."""
-    pairs = [("wced", "mlm"), ("wced_hce", "mlm_hce"), ("wced_hce", "wced"), ("wced_hce", "mlm")]
-    pairs += [("wced_multitask", "mlm_multitask"), ("wced_hce", "wced_flat"), ("wced_hce", "wced_sigmoid")]
-    pairs += [("wced_interleave", "mlm"), ("wced", "mlm_exclude")]
-    return [
-        f"{ours}/cls-{theirs}/{pooling}"
-        for ours, theirs in pairs
-        for pooling in ("cls", "mean")
-        if {ours, theirs} <= set(STUDY.trained_runs) and (theirs.startswith("mlm") or pooling == "cls")
-    ]

@@ -243,7 +243,7 @@ rule claims:
 rule report:
     input:
         claims=RESULTS / "claims.csv",
-        tables=table_files(),
+        tables=report_tables(),
         figures=figure_files(),
         check=RESULTS / "check.csv" if STUDY.file.check_run else [],
         training=[model_folder(run, seed) / "metrics.csv" for run, seed in trained()],
@@ -262,7 +262,7 @@ rule report:
     conda:
         "../../envs/analysis.yaml"
     params:
-        tables=[f"--table {path.stem}={path}" for path in table_files()],
+        tables=[f"--table {path.stem}={path}" for path in report_tables()],
         figures=[f"--figure {path.stem}={path.parent}" for path in figure_files()]
         + [f"--figure {path.name}={path}" for path in corpus_figures()],
         training=[f"--training {run}/{seed}={model_folder(run, seed) / 'metrics.csv'}" for run, seed in trained()],

@@ -11,7 +11,7 @@ from scfm.doctor.mirror import mirror_files
 from scfm.doctor.studies import Machine, what_is_missing
 from scfm.errors import ScfmError
 from scfm.settings import parse, read_yaml
-from scfm.study import Shared
+from scfm.study_file import Shared
 
 Rows = list[tuple[str, str]]
 """Label and text of each line of a section."""

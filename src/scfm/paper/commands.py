@@ -8,6 +8,7 @@ import typer
 
 from scfm.errors import ScfmError
 from scfm.files import whole
+from scfm.paper.options import by_run_and_seed, named
 
 app = typer.Typer(no_args_is_help=True)
 tables = typer.Typer(no_args_is_help=True)
@@ -17,38 +18,6 @@ Out = Annotated[Path, typer.Option("--out", help="CSV to write.")]
 TidyFiles = Annotated[list[Path], typer.Option("--tidy", help="Tidy results; repeat for each file.")]
 PublishedFile = Annotated[Path, typer.Option("--published", help="CSV of published values.")]
 SettingsText = Annotated[str, typer.Option("--settings", help="JSON of the study's `paper` settings.")]
-
-
-def named(items: list[str], option: str) -> dict[str, Path]:
-    """`NAME=PATH` texts as a mapping, in their order.
-
-    Raises:
-        ScfmError: a text has another form, or a name occurs twice.
-    """
-    found: dict[str, Path] = {}
-    for item in items:
-        name, equals, path = item.partition("=")
-        if not (name and equals and path):
-            raise ScfmError(f"{option}: {item!r} has the wrong form; write NAME=PATH")
-        if name in found:
-            raise ScfmError(f"{option}: the name {name!r} occurs twice; give it once")
-        found[name] = Path(path)
-    return found
-
-
-def by_run_and_seed(items: list[str], option: str) -> dict[tuple[str, str], Path]:
-    """`RUN/SEED=PATH` texts as a mapping.
-
-    Raises:
-        ScfmError: a text has another form, or a run and seed occur twice.
-    """
-    found = {}
-    for name, path in named(items, option).items():
-        run, slash, seed = name.rpartition("/")
-        if not (run and slash and seed):
-            raise ScfmError(f"{option}: {name!r} has the wrong form; write RUN/SEED=PATH")
-        found[run, seed] = path
-    return found
 
 
 def _write(table: object, out: Path, what: str) -> None:
@@ -168,6 +137,23 @@ def controls(tidy: TidyFiles, out: Out) -> None:
     from scfm.paper.tidy import read_tidy
 
     _write(control_table(read_tidy(tidy)), out, "paper table controls")
+
+
+@tables.command("ablations")
+def ablations(
+    pair: Annotated[list[str], typer.Option(help="ABLATION=BASE: two runs; repeat for each ablation.")],
+    model: Annotated[list[str], typer.Option(help="RUN/SEED=FOLDER: model directory; repeat for each run and seed.")],
+    min_nonzero: Annotated[int, typer.Option(help="Fewest nonzero validation targets of a gene that counts.")],
+    out: Out,
+    tidy: Annotated[list[Path] | None, typer.Option(help="Tidy results; repeat for each file.")] = None,
+) -> None:
+    """Runs that differ in one thing, side by side."""
+    from scfm.paper.tables.ablations import ablations as ablation_table
+    from scfm.paper.tidy import read_tidy
+
+    pairs = {name: str(base) for name, base in named(pair, "--pair").items()}
+    models = by_run_and_seed(model, "--model")
+    _write(ablation_table(pairs, read_tidy(tidy) if tidy else None, models, min_nonzero), out, "paper table ablations")
 
 
 @tables.command("14")

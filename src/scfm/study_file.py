@@ -1,0 +1,112 @@
+"""What a study may say: the keys of config/config.yaml and of a file of config/studies."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from scfm.benchmarks.settings import Benchmarks, Evaluation
+from scfm.corpus.settings import Corpus
+from scfm.learnability.settings import Learnability
+from scfm.paper.settings import Paper, Scale
+from scfm.settings import Settings
+
+
+class DatasetUse(Evaluation):
+    """What a study does with one dataset."""
+
+    role: Literal["pretrain", "benchmark"]
+    """`pretrain`: cells of the corpus; `benchmark`: evaluated, never trained on."""
+
+
+class RunUse(Settings):
+    """What a study does with one file of config/runs."""
+
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    """Seeds of weights and batches; one training each."""
+    override: dict[str, Any] = {}
+    """Keys of the run file that differ in this study, over those of `pretrain`."""
+
+
+class AblationUse(RunUse):
+    """A run that changes something of one of the study's, to be compared with it; `all` leaves it out."""
+
+    base: str
+    """The run of the study that it is compared with; its keys of `override` hold here too, below those named here."""
+    run: str | None = None
+    """File of config/runs, if it is another one than that of the base."""
+
+
+class Readings(Settings):
+    """Readings of the gene rules that the paper leaves open (see annotation settings)."""
+
+    relations: tuple[str, ...] = ("is_a",)
+    """GO relations followed from a term to its descendants."""
+    evidence: tuple[str, ...] | None = None
+    """GO evidence codes that count; all if null."""
+    tfclass_by: Literal["first_label", "any_label", "cross_reference"] = "first_label"
+    """What makes a gene a transcription factor of TFClass."""
+    housekeeping_by: Literal["symbol", "alias"] = "symbol"
+    """How names of the housekeeping list are matched."""
+
+
+class Shared(Settings):
+    """config/config.yaml: which study, where things are, and defaults that studies may override."""
+
+    study: str
+    """Name of a file of config/studies."""
+    mirror: str | None = None
+    """Folder that holds the external files; null fetches them from their URLs."""
+    results: str = "results"
+    """Folder of results."""
+    work: str = "work"
+    """Folder of what must survive failures: checkpoints and partial downloads."""
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    """Where to train and embed; `cpu` also forces a paper-scale study onto the CPU."""
+    gpus: int = Field(1, ge=1)
+    """GPUs of one training job."""
+    threads: int = Field(1, ge=1)
+    """CPU threads of one training job."""
+    max_time: float | None = Field(None, gt=0)
+    """Minutes after which a training writes a checkpoint and stops."""
+    pretrain: dict[str, Any] = {}
+    """Keys of every run laid over the study's own, e.g. fewer epochs for a first look."""
+    annotation: Readings = Readings()
+    """Readings of the gene rules."""
+    learnability: Learnability = Learnability()
+    """Which genes count as learnt."""
+    benchmarks: Benchmarks = Benchmarks()
+    """How embeddings are evaluated."""
+    paper: Paper = Paper()
+    """Tables, figures and claims."""
+
+
+class StudyFile(Settings):
+    """One file of config/studies."""
+
+    description: str
+    """What the study is for."""
+    scale: Scale
+    """Scale that its claims are judged at."""
+    code_reruns: bool = True
+    """An edit of the library reruns the jobs that use it; false where retraining costs days: a line then names the
+    models of other code."""
+    corpus: Corpus
+    """Pretraining cells."""
+    datasets: dict[str, dict[str, DatasetUse]] = {}
+    """Original study to its datasets and their roles."""
+    pretrain: dict[str, Any] = {}
+    """Keys of every run file that differ in this study; a mapping that names a `kind` is for runs of this kind."""
+    runs: dict[str, RunUse] = Field(min_length=1)
+    """Runs of config/runs."""
+    ablations: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], AblationUse] = {}
+    """Name to what is changed; trained and compared by the target `ablations`."""
+    check_run: str | None = None
+    """Run in which the planted truth of the synthetic census is looked for."""
+    annotation: dict[str, Any] = {}
+    """Overrides of the shared key."""
+    learnability: dict[str, Any] = {}
+    """Overrides of the shared key."""
+    benchmarks: dict[str, Any] = {}
+    """Overrides of the shared key."""
+    paper: dict[str, Any] = {}
+    """Overrides of the shared key."""
