@@ -7,7 +7,7 @@ import pandas as pd
 
 from scfm.corpus import Reader
 from scfm.errors import ScfmError
-from scfm.models.bmfm.objectives import Head
+from scfm.models.bmfm.objectives import Flat, Head
 from scfm.ontology import UNKNOWN, LabelTree, Ontology
 
 COLUMNS = {"cell_type": "cell_type_ontology_term_id"}
@@ -57,7 +57,7 @@ def label_classes(cells: pd.DataFrame, rows: np.ndarray, heads: Sequence[Head]) 
     """
     classes = {}
     for head in heads:
-        if head.loss not in ("cross_entropy", "focal"):
+        if not isinstance(head, Flat):
             continue
         column = COLUMNS.get(head.label, head.label)
         if column not in cells:

@@ -22,6 +22,13 @@ def flat_sum(logits: Tensor, classes: Tensor, gamma: float = 0.0) -> tuple[Tenso
     return (loss * labelled).sum(), labelled.sum()
 
 
+FLAT = {
+    "cross_entropy": lambda logits, classes, head: flat_sum(logits, classes),
+    "focal": lambda logits, classes, head: flat_sum(logits, classes, head.gamma),
+}
+"""Loss of a flat head to its sum over the labelled cells and their number, by logits, classes and settings."""
+
+
 def sigmoid_sum(logits: Tensor, nodes: Tensor, lineage: Tensor) -> tuple[Tensor, Tensor]:
     """Sum over the labelled cells of the mean binary cross-entropy of the nodes they know, and their number.
 

@@ -12,7 +12,7 @@ from scfm.models.bmfm.encoder import SetEncoder, initialise
 from scfm.models.bmfm.gene_vectors import GivenVectors
 from scfm.models.bmfm.hce import hce_sum
 from scfm.models.bmfm.heads import LabelHead, Pooler, WholeCellDecoder, reverse_gradient, shallow
-from scfm.models.bmfm.label_losses import flat_sum, sigmoid_sum
+from scfm.models.bmfm.label_losses import FLAT, sigmoid_sum
 from scfm.models.bmfm.objectives import Head
 from scfm.models.bmfm.settings import Bmfm
 from scfm.models.bmfm.view import View
@@ -133,7 +133,7 @@ class Network(nn.Module):
             return hce_sum(logits, labels, self.membership)
         if head.loss == "sigmoid":
             return sigmoid_sum(logits, labels, self.lineage)
-        return flat_sum(logits, labels, head.gamma if head.loss == "focal" else 0.0)
+        return FLAT[head.loss](logits, labels, head)
 
     def tasks(
         self, view: View, generator: torch.Generator | None = None, epoch: int = 0

@@ -96,20 +96,23 @@ class Sigmoids(Head):
 LabelGroup = Literal["cell_type", "tissue", "tissue_general", "donor_id", "sex"]
 
 
-class CrossEntropy(Head):
-    """Flat cross-entropy over the labels of the training cells."""
+class Flat(Head):
+    """A head over the labels of the training cells; `FLAT` of `label_losses` names the functions of its losses."""
 
     label: LabelGroup
     """Label group: a column of the cells; of cell types the ontology ids."""
+
+
+class CrossEntropy(Flat):
+    """Flat cross-entropy over the labels of the training cells."""
+
     loss: Literal["cross_entropy"]
     """Name of the loss."""
 
 
-class Focal(Head):
+class Focal(Flat):
     """Focal loss over the labels of the training cells: cross-entropy times (1 - p)^gamma."""
 
-    label: LabelGroup
-    """Label group: a column of the cells; of cell types the ontology ids."""
     loss: Literal["focal"]
     """Name of the loss."""
     gamma: float = Field(2.0, ge=1)
