@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from scfm.pretrain.train import train
+from scfm.pretrain.trainer import Trainer
 from scfm.settings import as_json
 
 # The command trains several processes on GPUs only; here the same code runs them on the CPU.
@@ -19,6 +20,7 @@ PROCESS = """
 import os, signal, sys
 from pathlib import Path
 import lightning
+import numpy as np
 from scfm.pretrain import train as module
 from scfm.pretrain.settings import Run
 from scfm.pretrain.trainer import Trainer
@@ -32,7 +34,10 @@ original = Trainer.update
 def update(self, *arguments):
     if self.step == int(stop) and self.fabric.global_rank == 1:  # one rank alone gets the signal
         os.kill(os.getpid(), signal.SIGTERM)
-    return original(self, *arguments)
+    asked = original(self, *arguments)
+    if self.masking:
+        np.save(folder / f"error-{self.fabric.global_rank}-{self.step}.npy", self.masking.error)
+    return asked
 
 Trainer.update = update
 folder = Path(folder)
@@ -115,3 +120,32 @@ def test_two_processes_interrupted_and_resumed_equal_one(toy_run, toy_shards, to
     exact = ["n", "n_nonzero", "n_train_targets"]
     pd.testing.assert_frame_equal(double[exact], single[exact])
     np.testing.assert_allclose(double["rescaled_mae"], single["rescaled_mae"], rtol=0.02)
+
+
+@pytest.mark.slow
+def test_running_errors_are_those_of_all_processes(toy_run, toy_shards, toy_obo, tmp_path, monkeypatch):
+    # At first all errors are alike, so that with these chances every token is a target, whoever draws the numbers.
+    objective = {"kind": "mlm", "masking": "error", "mask": 1.0, "keep": 0.0, "memory": 0.9}
+
+    def run(batch_cells):
+        settings = toy_run("mlm", inputs={"zeros": {"strategy": "all"}}, batch_cells=batch_cells, epochs=3)
+        model = settings.model.model_dump() | {"objective": objective}
+        return type(settings).model_validate(settings.model_dump() | {"model": model})
+
+    original, single = Trainer.update, []
+
+    def update(trainer, *arguments):
+        asked = original(trainer, *arguments)
+        single.append(trainer.masking.error.numpy())
+        return asked
+
+    monkeypatch.setattr(Trainer, "update", update)
+    train(run(96), "toy/0", 0, toy_shards, None, tmp_path / "work-one", tmp_path / "one", 0)
+    codes, errors = launch(tmp_path, as_json(run(48)), toy_shards, toy_obo, tmp_path, -1)
+    assert codes == [0, 0], errors
+    assert len(single) == 3
+    shared = [[np.load(tmp_path / f"error-{rank}-{step}.npy") for step in (1, 2, 3)] for rank in range(2)]
+    np.testing.assert_array_equal(*shared)
+    np.testing.assert_allclose(shared[0][0], single[0], rtol=1e-5)
+    assert np.ptp(single[0]) > 0.01
+    assert not np.array_equal(shared[0][0], shared[0][2])
