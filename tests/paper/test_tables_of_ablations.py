@@ -116,6 +116,13 @@ def test_changes_name_what_differs_and_nothing_else():
         "model.heads.0.label: – → sex",
         "model.heads.0.loss: – → focal",
     }
+    hce = parse(Run, WCED | {"model": WCED["model"] | {"heads": [{"label": "cell_type"}]}}, "test")  # all by default
+    assert changes(one, hce) == "model.heads.0.label: – → cell_type; model.heads.0.loss: – → hce"
+
+
+def test_a_run_without_model_is_named(models):
+    with pytest.raises(ScfmError, match="run 'random' has no model directory"):
+        table_of(None, models, {"norm": "random"})
 
 
 def test_a_missing_file_is_named(models):

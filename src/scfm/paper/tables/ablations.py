@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from scfm.errors import ScfmError
 from scfm.files import must_exist
 from scfm.paper.tables.hyperparameters import flatten
 from scfm.paper.tidy import per_seed, read_table
@@ -24,6 +25,8 @@ ERRORS = ("rescaled_mae", "rescaled_mae_ungated", "auc")
 """Columns of gene_errors.parquet."""
 SPEED = "cells_per_s"
 """Column of metrics.csv; it depends on the machine and on what else ran there."""
+NAMES = (".kind", ".label", ".loss")
+"""Ends of the keys that say what a mapping is of."""
 KEYS = ["metric", "pooling"]
 COLUMNS = ["ablation", "base", "changes", *KEYS, "n", "seeds"]
 COLUMNS += ["base_value", "ablation_value", "difference", "sd", "base_range"]
@@ -47,8 +50,11 @@ def ablations(
         offer, as a pooling or the detection of zeros that it never sees, has no row.
 
     Raises:
-        ScfmError: a file is missing or lacks a column.
+        ScfmError: a run has no model, or a file is missing or lacks a column.
     """
+    unknown = sorted({*pairs, *pairs.values()} - {run for run, _ in models})
+    if unknown:
+        raise ScfmError(f"--pair: run '{unknown[0]}' has no model directory; give one with --model")
     parts = [] if tidy is None else [_scores(tidy)]
     parts += [table for (run, seed), path in models.items() for table in _of_model(path, run, int(seed), min_nonzero)]
     values = pd.concat(parts, ignore_index=True).dropna(subset="value")
@@ -64,9 +70,10 @@ def ablations(
 
 
 def changes(base: Run, other: Run) -> str:
-    """Settings in which two runs differ, `key: before → after`, but for keys that are at their default in both."""
-    whole, named = ([_flat(run, exclude_defaults=brief) for run in (base, other)] for brief in (False, True))
-    keys = [key for key in dict.fromkeys([*named[0], *named[1]]) if whole[0].get(key) != whole[1].get(key)]
+    """Settings in which two runs differ, `key: before → after`; of what only one has, its name and no defaults."""
+    whole, chosen = ([_flat(run, exclude_defaults=brief) for run in (base, other)] for brief in (False, True))
+    keys = [key for key in dict.fromkeys([*whole[0], *whole[1]]) if whole[0].get(key) != whole[1].get(key)]
+    keys = [key for key in keys if key in chosen[0] | chosen[1] or key.endswith(NAMES)]
     return "; ".join(f"{key}: {whole[0].get(key, '–')} → {whole[1].get(key, '–')}" for key in keys)
 
 
@@ -80,8 +87,7 @@ def _settings(path: Path) -> Run:
 
 
 def _scores(tidy: pd.DataFrame) -> pd.DataFrame:
-    wanted = [SCORES.get(metric) == task for metric, task in zip(tidy.metric, tidy.task, strict=True)]
-    chosen = per_seed(tidy[wanted & ~tidy.contaminated])
+    chosen = per_seed(tidy[(tidy.metric.map(SCORES) == tidy.task) & ~tidy.contaminated])
     return chosen.rename(columns={"dataset": "of"})[["run", "seed", *KEYS, "of", "value"]]
 
 
