@@ -94,7 +94,7 @@ def test_every_data_file_of_the_package_is_named_by_a_module_of_its_folder():
     # Else its edit would change no digest.
     package = SOURCE.parent
     for path in package.rglob("*"):
-        if path.is_file() and path.suffix not in (".py", ".pyc"):
+        if path.is_file() and path.suffix != ".py" and path.parent.name != "__pycache__":
             folders = [folder for folder in path.parents if package in (folder, *folder.parents)]
             sources = [source.read_text() for folder in folders for source in folder.glob("*.py")]
             assert any(f'"{path.name}"' in text for text in sources), path.name
