@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from scfm.models import attention
 from scfm.models.attention import attend
 
 RAGGED = [(5, 1, 3), (4, 4), (1,), (7,), (1, 1, 1), (2, 9)]
@@ -20,6 +21,11 @@ def one_cell_at_a_time(q, k, v, lengths):
         out.append(torch.einsum("hij,jhd->ihd", weights, c))
         start += n
     return torch.cat(out)
+
+
+@pytest.fixture(params=[0, 100], ids=["cell by cell", "padded"], autouse=True)
+def short(request, monkeypatch):
+    monkeypatch.setattr(attention, "SHORT", request.param)
 
 
 @pytest.fixture
