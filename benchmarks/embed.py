@@ -34,7 +34,7 @@ def embedding_seconds(network: torch.nn.Module, lengths: list[int], genes: int, 
 def main() -> None:
     """Print both speeds for each objective."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cells", type=int, default=4)
+    parser.add_argument("--cells", type=int, default=2)
     parser.add_argument("--genes", type=int, default=19_300)
     parser.add_argument("--layers", type=int, default=12)
     a = parser.parse_args()
