@@ -37,7 +37,7 @@ def peak(
 def main() -> None:
     """Print the peak of each step, what it grows with, and the step of 65,536 tokens."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cells", type=int, default=4)
+    parser.add_argument("--cells", type=int, default=8)
     parser.add_argument("--lengths", type=int, nargs=2, default=[1_250, 2_500])
     parser.add_argument("--genes", type=int, nargs=2, default=[9_650, 19_300])
     parser.add_argument("--layers", type=int, default=12)
