@@ -16,6 +16,22 @@ BLOCK = 10_000
 """Cells in memory at once."""
 TYPES, TISSUES, DONORS = 40, 20, 12
 """Labels, drawn independently of the counts."""
+CENSUS = {0: 100, 0.05: 374, 0.25: 973, 0.5: 1_711, 0.75: 2_864, 0.9: 4_718, 0.95: 6_133, 1: 10_000}
+"""Share of the Census's human cells that express at most so many genes; the ends are assumed."""
+
+
+def census_lengths(cells: int) -> list[int]:
+    """Expressed genes of cells in the middle of equal shares of the Census; two are its quartiles."""
+    middle = (np.arange(cells) + 0.5) / cells
+    return np.exp(np.interp(middle, list(CENSUS), np.log(list(CENSUS.values())))).round().astype(int).tolist()
+
+
+def cells_of(lengths: list[int], genes: int, seed: int = 0) -> csr_matrix:
+    """Counts, float32 CSR [cells, genes], of cells that express exactly so many genes."""
+    rng = np.random.default_rng(seed)
+    gene = np.concatenate([np.sort(rng.choice(genes, n, replace=False)) for n in lengths])
+    count = rng.geometric(0.6, len(gene)).astype(np.float32)
+    return csr_matrix((count, gene.astype(np.int32), np.cumsum([0, *lengths])), shape=(len(lengths), genes))
 
 
 def generate(cells: int, genes: int, expressed: int, seed: int = 0) -> Iterator[csr_matrix]:

@@ -2,44 +2,36 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from itertools import accumulate
 
-import numpy as np
 import torch
-from generate import generate
+from generate import cells_of
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from scfm.models.attention import attend
+from scfm.models.bmfm.batches import ragged
 from scfm.models.bmfm.network import Network, Reconstruction, combine, reconstruction_tasks
 from scfm.models.bmfm.settings import Bmfm
-from scfm.models.bmfm.view import Cells, View, make_view
-from scfm.pretrain.precision import autocast
+from scfm.models.bmfm.view import View, make_view
+from scfm.pretrain.precision import HALF, autocast
 
-INPUTS = {"mlm": {"zeros": {"strategy": "interleave", "plain_cells": 0.0}}, "wced": {"dropout": 0.2}}
-"""Zeros and dropout as the runs have them."""
-
-
-@dataclass
-class Cost:
-    """Seconds of one step: of the wall clock, and of all cores."""
-
-    wall: float
-    cpu: float
+INPUTS = {
+    "mlm": {"tokens": 2_048, "zeros": {"strategy": "interleave", "plain_cells": 0.0}},
+    "wced": {"tokens": 8_192, "dropout": 0.2},
+}
+"""Zeros and dropout as the runs have them; the limit of MLM, whose zeros fill it, is a quarter of the paper's."""
 
 
-def problem(objective: str, cells: int, tokens: int, genes: int, device: torch.device, encoder: dict | None = None):
-    """Network of the paper's size, but for keys of `encoder`, and the view of a batch."""
-    keys = {"tokens": tokens, **INPUTS[objective]}
-    settings = Bmfm.model_validate({"encoder": encoder or {}, "objective": {"kind": objective}, "input": keys})
-    counts = next(generate(cells, genes, min(1_900, genes // 3)))
-    lengths = torch.from_numpy(np.diff(counts.indptr).astype(np.int64))
-    gene, count = torch.from_numpy(counts.indices.astype(np.int64)), torch.from_numpy(counts.data)
-    batch = Cells(gene, count, lengths, torch.zeros(cells, dtype=torch.int64)).to(device)
-    draw = torch.Generator(device).manual_seed(0)
-    view = make_view(batch, settings, torch.ones(1, genes, dtype=torch.bool, device=device), draw)
-    return Network(settings, genes, None, 0).to(device), view
+def problem(
+    objective: str, lengths: list[int], genes: int, device: torch.device, encoder: dict | None = None
+) -> tuple[Network, View]:
+    """Network of the paper's size, but for keys of `encoder`, and the view of cells that express so many genes."""
+    described = {"encoder": encoder or {}, "objective": {"kind": objective}, "input": INPUTS[objective]}
+    settings, draw = Bmfm.model_validate(described), torch.Generator(device).manual_seed(0)
+    cells, measured = ragged(cells_of(lengths, genes), {}), torch.ones(1, genes, dtype=torch.bool, device=device)
+    return Network(settings, genes, None, 0).to(device), make_view(cells.to(device), settings, measured, draw)
 
 
 def our_loss(network: Network, view: View) -> Tensor:
@@ -76,24 +68,30 @@ def _loss(tasks: dict) -> Tensor:
     return combine(tasks, {name: task.count for name, task in tasks.items()})
 
 
-def time_step(network: Network, view: View, loss: Callable, precision: str, repeats: int) -> Cost:
-    """The fastest of some updates after one that warms up: forward, backward, AdamW."""
-    device, optimizer = view.gene.device, torch.optim.AdamW(network.parameters(), lr=1e-5, fused=True)
+def updater(network: Network, loss: Callable, precision: str) -> Callable[[View], None]:
+    """Forward and backward pass of a view, and AdamW."""
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5, fused=True)
 
-    def step() -> None:
-        with autocast(device, precision):
+    def update(view: View) -> None:
+        with autocast(view.gene.device, precision):
             value = loss(network, view)
         value.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-    return _fastest(step, device, repeats)
+    return update
 
 
-def time_kernels(network: Network, view: View, precision: str, repeats: int) -> Cost:
-    """The encoder's products with weights and its attention alone, forward and backward, over all tokens."""
+def time_step(network: Network, view: View, loss: Callable, precision: str, repeats: int) -> float:
+    """Seconds of an update, as `fastest` takes them."""
+    update = updater(network, loss, precision)
+    return fastest(lambda: update(view), view.gene.device, repeats)
+
+
+def time_kernels(network: Network, view: View, precision: str, repeats: int) -> float:
+    """Seconds of the encoder's products with weights and its attention alone, forward and backward, over all tokens."""
     device, settings = view.gene.device, network.settings.encoder
-    dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
+    dtype = HALF[precision] or torch.float32
     block, tokens, head = network.encoder.blocks[0], len(view.gene), settings.hidden // settings.heads
     layers = [layer.weight.detach().to(dtype) for layer in (block.qkv, block.out, block.gate_up, block.down)]
     products = [(torch.randn(tokens, w.shape[1], device=device, dtype=dtype), w) for w in layers]
@@ -108,32 +106,37 @@ def time_kernels(network: Network, view: View, precision: str, repeats: int) -> 
         out = attend(*heads, view.starts, view.longest)
         torch.autograd.grad(out, heads, out.detach())
 
-    cost = _fastest(kernels, device, repeats)
-    return Cost(cost.wall * settings.layers, cost.cpu * settings.layers)
+    return fastest(kernels, device, repeats) * settings.layers
 
 
-def saved_bytes(network: Network, view: View, precision: str) -> int:
-    """What the forward pass keeps for the backward pass, each storage once, without parameters."""
-    own = {p.untyped_storage().data_ptr() for p in network.parameters()}
-    kept: dict[int, Tensor] = {}  # the tensors themselves, so that no address comes twice
-
-    def keep(tensor: Tensor) -> Tensor:
-        kept[tensor.untyped_storage().data_ptr()] = tensor
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), autocast(view.gene.device, precision):
-        loss = our_loss(network, view)
-    size = sum(tensor.untyped_storage().nbytes() for address, tensor in kept.items() if address not in own)
-    del loss
-    return size
+def time_product(device: torch.device, precision: str) -> float:
+    """Operations a second of a large square product: 2,048 on a CPU, 8,192 on a GPU."""
+    n = 8_192 if device.type == "cuda" else 2_048
+    a, b = (torch.randn(n, n, device=device).to(HALF[precision] or torch.float32) for _ in range(2))
+    return 2 * n**3 / fastest(lambda: a @ b, device, 3)
 
 
-def _fastest(work: Callable, device: torch.device, repeats: int) -> Cost:
-    costs = []
-    for _ in range(repeats + 1):
-        wall, cpu = time.perf_counter(), time.process_time()
+def peak_memory(work: Callable, device: torch.device) -> int:
+    """Most bytes that `work` holds at a time, beside what was there before."""
+    if device.type == "cuda":
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
         work()
-        if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) - before
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        work()
+    events = (event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]")
+    return max(accumulate(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())))
+
+
+def fastest(work: Callable, device: torch.device, repeats: int) -> float:
+    """CPU seconds of all threads, on a GPU seconds of the wall clock: the least after a call that warms up."""
+    on_gpu, spent = device.type == "cuda", []
+    clock = time.perf_counter if on_gpu else time.process_time
+    for _ in range(repeats + 1):
+        start = clock()
+        work()
+        if on_gpu:
             torch.cuda.synchronize(device)
-        costs.append(Cost(time.perf_counter() - wall, time.process_time() - cpu))
-    return min(costs[1:], key=lambda cost: cost.wall)
+        spent.append(clock() - start)
+    return min(spent[1:])

@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix
 
 from scfm.errors import ScfmError
 from scfm.model import load, write_model
+from scfm.models.bmfm import batches
 from scfm.models.bmfm.network import Network
 from scfm.ontology import LabelTree, Ontology
 
@@ -100,13 +101,26 @@ def test_all_poolings_come_from_one_pass(model, toy_adata):
     assert tuple(together) == model.poolings
     assert all(table.shape == (40, 16) and table.dtype == np.float32 for table in together.values())
     same(model.embed(toy_adata, "mean"), {"mean": together["mean"]})
+    # Without the mean, the last block works for these tokens alone.
     same(model.embed(toy_adata, ["cls_0", "cls"]), {name: together[name] for name in ("cls_0", "cls")})
 
 
-def test_batch_size_does_not_matter(model, toy_adata):
+def test_batch_size_does_not_matter(model, toy_adata, monkeypatch):
     together = model.embed(toy_adata)
     for size in (1, 7, 1000):
         same(model.embed(toy_adata, batch_cells=size), together)
+    monkeypatch.setattr(batches, "MOST_TOKENS", 50)
+    same(model.embed(toy_adata), together)
+
+
+def test_batches_keep_like_lengths_together_within_both_limits(monkeypatch):
+    monkeypatch.setattr(batches, "MOST_TOKENS", 10)
+    genes = np.array([9, 2, 40, 3, 3, 1, 30])
+    # Lengths 1, 2, 3, 3 together, which are 9 tokens; then 9; then cells above the limit, which are 12 each.
+    found = [rows.tolist() for rows in batches.batches(genes, 12, 100)]
+    assert found == [[5, 1, 3, 4], [0], [6], [2]]
+    assert [rows.tolist() for rows in batches.batches(genes, 5, 100)] == [[5, 1, 3, 4], [0, 6], [2]]
+    assert [rows.tolist() for rows in batches.batches(genes, 12, 3)] == [[5, 1, 3], [4], [0], [6], [2]]
 
 
 def test_neither_the_order_of_cells_nor_of_genes_matters(model, toy_adata):

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from scfm.models.bmfm.network import Network
-    from scfm.models.bmfm.view import Cells
 
 FILES = ("model.safetensors", "config.json", "genes.parquet", "labels.json")
 VALUES = ("counts", "tpm", "lognorm")
@@ -144,6 +143,8 @@ class Model:
     ) -> dict[str, np.ndarray]:
         """Cell embeddings by pooling name, float32 [cells, hidden], in one pass.
 
+        Without `mean` among them, the last block works for the CLS tokens alone.
+
         Args:
             adata: genes named as `find` knows them; any subset of the vocabulary. A model with metadata tokens or
                 perturbations reads their columns of obs; a missing one, or a value that training did not see, is shown
@@ -160,7 +161,11 @@ class Model:
             if name not in self.poolings:
                 offered = ", ".join(self.poolings)
                 raise ScfmError(f"pooling: '{name}' is not offered by this model; choose among {offered}")
-        pooled = self._run(adata, values, batch_cells, lambda hidden, view: self.network.pool(hidden, view))
+
+        def pool(hidden, view) -> dict:
+            return self.network.pool(hidden, view, names)
+
+        pooled = self._run(adata, values, batch_cells, pool, every_token="mean" in names)
         return {name: pooled[name] for name in names}
 
     def node_probabilities(self, adata: "AnnData", values: str = "counts", batch_cells: int = 256) -> np.ndarray:
@@ -182,10 +187,17 @@ class Model:
 
         return self._run(adata, values, batch_cells, leaves)["cell_type"]
 
-    def _run(self, adata: "AnnData", values: str, batch_cells: int, read) -> dict[str, np.ndarray]:
-        """Encode all cells, longest together, and collect what `read(hidden, view)` returns, in their order."""
+    def _run(
+        self, adata: "AnnData", values: str, batch_cells: int, read, every_token: bool = False
+    ) -> dict[str, np.ndarray]:
+        """Encode all cells, longest together, and collect what `read(hidden, view)` returns, in their order.
+
+        Args:
+            read: is given the vectors of all tokens, or of the CLS tokens alone.
+        """
         import torch
 
+        from scfm.models.bmfm.batches import batches, ragged
         from scfm.models.bmfm.metadata import metadata_codes
         from scfm.models.bmfm.perturbation import perturbed_genes
         from scfm.models.bmfm.view import make_view
@@ -195,20 +207,20 @@ class Model:
         there = np.isin(np.arange(len(self._genes)), self.find(adata.var_names))
         measured = torch.from_numpy(there)[None].to(device)
         labels = metadata_codes(adata.obs, self.about.get("metadata", {}))
-        perturbation = self.network.settings.input.perturbation
+        settings = self.network.settings
+        perturbation = settings.input.perturbation
         if perturbation:
             labels[perturbation.column] = perturbed_genes(adata.obs, self.genes, perturbation)
-        order = np.argsort(counts.indptr[1:] - counts.indptr[:-1], kind="stable")
-        parts: dict[str, list[np.ndarray]] = {}
+        tables: dict[str, np.ndarray] = {}
         with torch.inference_mode():
-            for start in range(0, len(order), batch_cells):
-                rows = order[start : start + batch_cells]
-                cells = _ragged(counts[rows], {name: codes[rows] for name, codes in labels.items()}).to(device)
-                view = make_view(cells, self.network.settings, measured, None, "embed")
-                for name, tensor in read(self.network.encode(view), view).items():
-                    parts.setdefault(name, []).append(tensor.float().cpu().numpy())
-        back = np.argsort(order, kind="stable")
-        return {name: np.concatenate(blocks)[back] for name, blocks in parts.items()}
+            for rows in batches(np.diff(counts.indptr), settings.input.inference_tokens, batch_cells):
+                cells = ragged(counts[rows], {name: codes[rows] for name, codes in labels.items()}).to(device)
+                view = make_view(cells, settings, measured, None, "embed")
+                encoded = (self.network.encode(view), view) if every_token else self.network.encode_targets(view)
+                for name, tensor in read(*encoded).items():
+                    table = tables.setdefault(name, np.empty((adata.n_obs, tensor.shape[1]), np.float32))
+                    table[rows] = tensor.float().cpu().numpy()
+        return tables
 
     def find(self, names: Sequence[str]) -> np.ndarray:
         """Gene index of each name, int64; -1 where unknown.
@@ -280,18 +292,3 @@ def _check_values(x: np.ndarray, values: str) -> None:
         raise ScfmError(f"X: holds {odd:g}, which is not a count; say values lognorm or tpm, or give the raw counts")
     if values == "lognorm" and x.max(initial=0) > LARGEST_LOG:
         raise ScfmError(f"X: holds {x.max():g}, which is no log-normalised value; say values counts or tpm")
-
-
-def _ragged(counts, labels: dict[str, np.ndarray]) -> "Cells":
-    import torch
-
-    from scfm.models.bmfm.view import Cells
-
-    lengths = torch.from_numpy(np.diff(counts.indptr).astype(np.int64))
-    return Cells(
-        torch.from_numpy(counts.indices.astype(np.int64)),
-        torch.from_numpy(counts.data.astype(np.float32)),
-        lengths,
-        torch.zeros(len(lengths), dtype=torch.int64),
-        {name: torch.from_numpy(codes) for name, codes in labels.items()},
-    )

@@ -11,6 +11,7 @@ from scfm.models.bmfm.network import Network
 from scfm.models.bmfm.view import make_view
 
 VOCABULARY = ["A1", "B2", "C3", "D4", "E5"]
+IDS = ["ENSG00000000001", "ENSG00000000002", "", "ENSG00000000004", ""]
 SYMBOLS = ["D4", "X9", "B2", "A1"]  # another order, one unknown, C3 and E5 absent
 VECTORS = np.array([[1.0, 2.0, 2.0], [9.0, 9.0, 9.0], [0.0, 3.0, 4.0], [2.0, 0.0, 1.0]])
 
@@ -27,14 +28,23 @@ def write(path, symbols=SYMBOLS, vectors=VECTORS):
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".npz"])
 def test_rows_come_in_the_order_of_the_vocabulary_and_at_unit_mean_square_length(tmp_path, suffix):
-    given = read_gene_vectors(write(tmp_path / f"v{suffix}"), VOCABULARY)
+    given = read_gene_vectors(write(tmp_path / f"v{suffix}"), VOCABULARY, IDS)
     assert given.gene.tolist() == [0, 1, 3]
     expected = np.array([[2, 0, 1], [0, 3, 4], [1, 2, 2]]) / np.sqrt((5 + 25 + 9) / 3)
     np.testing.assert_allclose(given.vector, expected, rtol=1e-6)
     assert given.vector.dtype == torch.float32
-    one = read_gene_vectors(str(write(tmp_path / f"one{suffix}", ["E5"], [[3.0, 4.0]])), VOCABULARY)
+    one = read_gene_vectors(str(write(tmp_path / f"one{suffix}", ["E5"], [[3.0, 4.0]])), VOCABULARY, IDS)
     assert one.gene.tolist() == [4]
     np.testing.assert_allclose(one.vector, [[0.6, 0.8]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".npz"])
+def test_genes_may_go_by_their_ensembl_ids(tmp_path, suffix):
+    by_symbol = read_gene_vectors(write(tmp_path / f"s{suffix}"), VOCABULARY, IDS)
+    mixed = ["ENSG00000000004.7", "ENSG00000000009", "B2", "ENSG00000000001"]
+    by_id = read_gene_vectors(write(tmp_path / f"i{suffix}", mixed), VOCABULARY, IDS)
+    assert torch.equal(by_id.gene, by_symbol.gene)
+    assert torch.equal(by_id.vector, by_symbol.vector)
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".npz"])
@@ -43,6 +53,8 @@ def test_rows_come_in_the_order_of_the_vocabulary_and_at_unit_mean_square_length
     [
         ({"symbols": ["a1", "b2", "c3", "d4"]}, "none of its 4 genes is in the vocabulary .first: a1, b2, c3.; "),
         ({"symbols": ["A1", "B2", "A1", "C3"]}, "gene 'A1' has two vectors"),
+        ({"symbols": ["A1", "B2", "D4", "ENSG00000000004"]}, "gene 'ENSG00000000004' has two vectors"),
+        ({"symbols": ["A1", "B2", "ENSG00000000004.1", "ENSG00000000004.2"]}, "gene 'ENSG00000000004' has two vec"),
         ({"vectors": np.where(VECTORS == 9, np.nan, VECTORS)}, "vector of gene 'X9' holds a missing or infinite"),
         ({"vectors": np.where(VECTORS == 4, np.inf, VECTORS)}, "vector of gene 'B2' holds a missing or infinite"),
         ({"vectors": np.zeros((4, 3))}, "vectors of all genes of the vocabulary are 0"),
@@ -54,7 +66,7 @@ def test_rows_come_in_the_order_of_the_vocabulary_and_at_unit_mean_square_length
 def test_vectors_that_cannot_be_used_are_refused_in_a_sentence(tmp_path, suffix, keys, message):
     path = write(tmp_path / f"v{suffix}", **keys)
     with pytest.raises(ScfmError, match=message) as error:
-        read_gene_vectors(path, VOCABULARY)
+        read_gene_vectors(path, VOCABULARY, IDS)
     assert str(error.value).startswith(f"{path}: ")
     assert "\n" not in str(error.value)
 
@@ -65,7 +77,7 @@ def test_a_file_that_is_no_table_of_vectors_is_refused_in_a_sentence(tmp_path):
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(ScfmError, match=message) as error:
-            read_gene_vectors(path, VOCABULARY)
+            read_gene_vectors(path, VOCABULARY, IDS)
         assert "\n" not in str(error.value)
 
     refuse("absent.npz", "file of gene vectors .input.gene_vectors. not found", content=None)

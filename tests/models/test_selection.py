@@ -3,12 +3,14 @@ import pytest
 import torch
 
 from scfm.errors import ScfmError
+from scfm.models.bmfm import selection
 from scfm.models.bmfm.selection import (
     by_cell,
     cell_of,
     choose_tokens,
     draw_zeros,
     first_per_cell,
+    highest,
     most_tokens,
     order_within,
 )
@@ -138,6 +140,33 @@ def test_zeros_are_measured_and_genes_expressed_elsewhere_come_first(ragged, dra
         assert len(second) == 4
         assert second < {0, 1, 2, 8, 9}
         assert third == {0, 1, 2, 4, 5, 6, 7, 10, 11}  # all that it measured and does not express
+
+
+@pytest.mark.parametrize("levels", [4, 700, 2**24], ids=["ties", "some ties", "as drawn"])
+def test_the_highest_scores_of_each_cell_are_taken_exactly(levels):
+    rng = np.random.default_rng(levels)
+    score = (rng.integers(0, 2 * levels + 1, (40, 900)) / levels).astype(np.float32)
+    score[rng.random(score.shape) < 0.3] = -1
+    score[0], score[1], score[2] = -1, 2, 0
+    room = rng.integers(0, 901, 40)
+    room[3:7] = 0, 1, 900, 5000
+    taken = highest(torch.from_numpy(score), torch.from_numpy(room)).numpy()
+    for row, most, chosen in zip(score, room, taken, strict=True):
+        order = np.argsort(-row, kind="stable")
+        assert np.flatnonzero(chosen).tolist() == sorted(order[: min(most, (row >= 0).sum())])
+
+
+@pytest.mark.parametrize("expressed_first", [True, False])
+def test_many_zeros_are_those_that_sorting_gives(ragged, dense, draw, monkeypatch, expressed_first):
+    measured = torch.from_numpy(np.random.default_rng(1).random((2, 30)) < 0.8)
+    cells, room = ragged(dense, dataset=np.arange(12) % 2), torch.arange(12) * 3
+    found = []
+    for few in (1024, 0):
+        monkeypatch.setattr(selection, "FEW", few)
+        pairs = draw_zeros(cells, cell_of(cells.lengths), measured, room, draw(), expressed_first)
+        found.append(sorted(zip(*(x.tolist() for x in pairs), strict=True)))
+    assert found[0] == found[1]
+    assert len(found[0]) > 50
 
 
 def test_a_cell_without_room_gets_no_zero(ragged, draw):

@@ -17,13 +17,13 @@ def steps(monkeypatch):
     import steps
 
     yield steps
-    for name in ("steps", "generate", "prepare", "embed"):
+    for name in ("steps", "generate", "prepare", "embed", "train", "memory"):
         sys.modules.pop(name, None)
 
 
 @pytest.mark.parametrize("objective", ["mlm", "wced"])
 def test_the_released_design_has_our_loss_and_gradients(steps, objective):
-    network, view = steps.problem(objective, 3, 120, 300, CPU, TINY)
+    network, view = steps.problem(objective, [50, 120, 80], 300, CPU, TINY)
     assert len(set(view.starts.diff().tolist())) > 1 or objective == "mlm"  # there is padding
     found = []
     for loss in (steps.our_loss, steps.released_loss):
@@ -36,31 +36,53 @@ def test_the_released_design_has_our_loss_and_gradients(steps, objective):
     torch.testing.assert_close(gradient, other, rtol=1e-3, atol=1e-6)
 
 
-def test_what_a_step_keeps_grows_as_a_line(steps):
-    sizes, tokens = [], []
-    for cells in (2, 4, 6):
-        network, view = steps.problem("wced", cells, 100, 300, CPU, TINY)
-        tokens.append(len(view.gene))
-        sizes.append(steps.saved_bytes(network, view, "bf16-mixed"))
-    # Nearly: cells differ in length, and the decoder keeps as much for a short one as for a long one.
-    assert np.interp(tokens[1], tokens[::2], sizes[::2]) == pytest.approx(sizes[1], rel=0.1)
+def test_memory_does_not_grow_with_vocabulary_times_tokens(steps):
+    import memory
+
+    def a_pair(loss):
+        """Bytes of a token times a gene of the vocabulary."""
+        size = {(n, genes): memory.peak(4, n, genes, CPU, TINY, loss) for n in (250, 500) for genes in (1000, 2000)}
+        grown = [size[500, genes][1] - size[250, genes][1] for genes in (1000, 2000)]
+        return (grown[1] - grown[0]) / (size[500, 1000][0] - size[250, 1000][0]) / 1000
+
+    assert abs(a_pair(steps.our_loss)) < 0.1
+    assert a_pair(steps.released_loss) > 2  # two numbers, in half precision or more
+
+
+def test_the_peak_of_memory_is_what_is_held_at_a_time(steps):
+    def work():
+        first = torch.zeros(1000, 500)
+        second = first + 1
+        del first
+        return second + 1
+
+    assert steps.peak_memory(work, CPU) == pytest.approx(2 * 4 * 500_000, rel=0.01)
+
+
+def test_generated_cells_express_what_the_census_does(steps):
+    import generate
+
+    assert generate.census_lengths(2) == [973, 2864]
+    assert np.median(generate.census_lengths(1001)) == 1711
+    assert np.mean(generate.census_lengths(1000)) == pytest.approx(2270, rel=0.05)  # docs/scale.md
+    counts = generate.cells_of([5, 0, 9], 30)
+    assert (counts > 0).sum(1).A1.tolist() == [5, 0, 9]
 
 
 def test_steps_batches_and_embeddings_are_timed(steps, tmp_path):
     import embed
     import generate
     import prepare
+    import train
 
     from scfm.corpus import Shards
 
-    network, view = steps.problem("wced", 2, 60, 300, CPU, TINY)
-    for cost in (
-        steps.time_step(network, view, steps.our_loss, "32-true", 1),
-        steps.time_kernels(network, view, "bf16-mixed", 1),
-    ):
-        assert cost.wall > 0
-        assert cost.cpu > 0
-    assert embed.embedding_speed(network, 4, 300, 60, 2) > 0
+    network, view = steps.problem("wced", [60, 70], 300, CPU, TINY)
+    assert steps.time_step(network, view, steps.our_loss, "32-true", 1) > 0
+    assert steps.time_kernels(network, view, "bf16-mixed", 1) > 0
+    assert steps.time_product(CPU, "32-true") > 0
+    assert embed.embedding_seconds(network, [60, 70], 300, "cls") > 0
+    assert 0 < train.loader_wait(network, 300, CPU, 2, 2) < 1
     corpus = Shards.open(generate.shards(tmp_path / "shards", 130, 300, 60))
     speed, tokens = prepare.run(corpus, {"zeros": {"strategy": "all"}}, 128)
     assert speed > 0

@@ -4,6 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+SHORT = 1_088
+"""Tokens of the longest cell up to which cells are padded together."""
+
 
 def attend(
     query: Tensor,
@@ -23,7 +26,8 @@ def attend(
         query_starts, query_longest: the same for the queries; left out where every token asks.
 
     Returns:
-        [queries, heads, width]. On CUDA in half precision by the variable-length kernel, else by padding.
+        [queries, heads, width]. On CUDA in half precision by the variable-length kernel, else cell by cell where some
+        are long, and by padding where all are short.
     """
     if query_starts is None:
         query_starts, query_longest = starts, longest
@@ -31,12 +35,22 @@ def attend(
         from torch.nn.attention.varlen import varlen_attn
 
         return varlen_attn(query, key, value, query_starts, starts, query_longest, longest)
+    if longest > SHORT:
+        return _each(query, key, value, starts, query_starts)
     padded, slots = _pad(query, query_starts, query_longest)
     keys, _ = _pad(key, starts, longest)
     values, _ = _pad(value, starts, longest)
     out = F.scaled_dot_product_attention(padded, keys, values, attn_mask=_mask(starts, longest))
     out = out.transpose(1, 2).flatten(0, 1)
     return out if slots is None else out[slots]
+
+
+def _each(query: Tensor, key: Tensor, value: Tensor, starts: Tensor, query_starts: Tensor) -> Tensor:
+    """One call for each cell, on views of its own tokens: work and memory of padding would grow with the longest."""
+    lengths, queries = starts.diff().tolist(), query_starts.diff().tolist()
+    cells = zip(query.split(queries), key.split(lengths), value.split(lengths), strict=True)
+    mixed = [F.scaled_dot_product_attention(*(x.transpose(0, 1)[None] for x in cell)) for cell in cells]
+    return torch.cat([x[0].transpose(0, 1) for x in mixed])
 
 
 def _pad(x: Tensor, starts: Tensor, longest: int) -> tuple[Tensor, Tensor | None]:

@@ -138,7 +138,8 @@ def _plan(run: Run, corpus: Reader, rows: np.ndarray, multiple: int) -> EqualCel
 
 def _given_vectors(run: Run, corpus: Reader) -> GivenVectors | None:
     vectors = run.model.input.gene_vectors
-    return read_gene_vectors(vectors.file, corpus.genes["gene"].tolist()) if vectors else None
+    genes = corpus.genes
+    return read_gene_vectors(vectors.file, genes["gene"].tolist(), genes["ensembl"].tolist()) if vectors else None
 
 
 def _perturbed(run: Run, corpus: Reader) -> dict[str, np.ndarray]:

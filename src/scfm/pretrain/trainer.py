@@ -258,10 +258,10 @@ class Trainer:
         return StepLog(folder, self.step)
 
     def _report(self, log: StepLog) -> None:
-        """Print the line and log its figures.
+        """Print the line and log its figures, in the first process.
 
         Raises:
-            ScfmError: a loss is not finite.
+            ScfmError: a loss is not finite; that of another process makes all weights so, hence the next loss here too.
         """
         row = {"step": self.step, "epoch": self.epoch + 1, "learning_rate": self.schedule.get_last_lr()[0]}
         row["gradient_norm"] = self.gradient_norm.item()

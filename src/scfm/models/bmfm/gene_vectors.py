@@ -25,33 +25,39 @@ class GivenVectors:
     """float32 [given, dimensions]."""
 
 
-def read_gene_vectors(path: Path | str, genes: Sequence[str]) -> GivenVectors:
+def read_gene_vectors(path: Path | str, genes: Sequence[str], ensembl: Sequence[str]) -> GivenVectors:
     """The vectors that a file holds of these genes, scaled to a mean square length of 1.
 
     Projected by initial weights they then have the spread of the learnt rows beside them, whatever their origin.
 
     Args:
-        path: .parquet or .csv with a column `gene` of symbols and a column for each dimension, or .npz with arrays
-            `gene` [n] and `vector` [n, dimensions].
-        genes: symbols of the vocabulary.
+        path: .parquet or .csv with a column `gene` of symbols or Ensembl ids, with or without version, and a column
+            for each dimension, or .npz with arrays `gene` [n] and `vector` [n, dimensions].
+        genes: symbols of the vocabulary. ensembl: its Ensembl ids in the same order, empty where there is none.
 
     Raises:
         ScfmError: the file is missing, of another kind or damaged, a vector holds no number or a gene has two of
             them, all are zero, or none is of a gene of the vocabulary.
     """
     path = Path(path)
-    symbols, vectors = _read(must_exist(path, "file of gene vectors (input.gene_vectors)"))
-    if symbols.has_duplicates:
-        raise ScfmError(f"{path}: gene '{symbols[symbols.duplicated()][0]}' has two vectors; keep one")
+    names, vectors = _read(must_exist(path, "file of gene vectors (input.gene_vectors)"))
     if not np.isfinite(vectors).all():
         row = np.flatnonzero(~np.isfinite(vectors).all(1))[0]
-        raise ScfmError(f"{path}: the vector of gene '{symbols[row]}' holds a missing or infinite value; correct it")
-    row = symbols.get_indexer(pd.Index(genes))
+        raise ScfmError(f"{path}: the vector of gene '{names[row]}' holds a missing or infinite value; correct it")
+    names = names.astype(str).str.replace(r"^(ENSG\d+)\.\d+$", r"\1", regex=True)
+    again = names[names.duplicated()]
+    if not len(again):
+        row, ids = names.get_indexer(pd.Index(genes)), pd.Index(ensembl)
+        by_id = np.where(ids == "", -1, names.get_indexer(ids))
+        again = names[by_id[(row >= 0) & (by_id >= 0)]]
+    if len(again):
+        raise ScfmError(f"{path}: gene '{again[0]}' has two vectors; keep one")
+    row = np.maximum(row, by_id)
     given = np.flatnonzero(row >= 0)
     if not len(given):
         raise ScfmError(
-            f"{path}: none of its {len(symbols):,} genes is in the vocabulary (first: "
-            f"{', '.join(map(str, symbols[:3]))}); expected approved human gene symbols"
+            f"{path}: none of its {len(names):,} genes is in the vocabulary (first: {', '.join(names[:3])}); expected "
+            "approved human gene symbols or Ensembl ids"
         )
     own = vectors[row[given]]
     length = np.sqrt((own**2).sum(1).mean())
@@ -61,7 +67,7 @@ def read_gene_vectors(path: Path | str, genes: Sequence[str]) -> GivenVectors:
 
 
 def _read(path: Path) -> tuple[pd.Index, np.ndarray]:
-    """Symbols and float64 [genes, dimensions]."""
+    """Names of genes and float64 [genes, dimensions]."""
     readers = {".parquet": pd.read_parquet, ".csv": pd.read_csv, ".npz": np.load}
     if path.suffix not in readers:
         raise ScfmError(f"{path}: gene vectors of unknown kind; expected a file named .parquet, .csv or .npz")

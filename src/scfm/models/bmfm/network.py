@@ -1,5 +1,6 @@
 """The network of one BMFM model, its losses as sums with counts, and its cell embeddings."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -88,7 +89,7 @@ class Network(nn.Module):
         return self.encoder(self.embedding(view), view.starts, view.longest, rows, view.gene)
 
     def encode_targets(self, view: View) -> tuple[Tensor, View]:
-        """Vectors of the tokens that the losses read, and the view with its positions among them.
+        """Vectors of the CLS tokens and of targets, and the view with its positions among them.
 
         The last block then works for these tokens only, which under WCED is one or two a cell.
         """
@@ -153,9 +154,13 @@ class Network(nn.Module):
             tasks[head.task] = Task(*loss, head.weight_at(epoch))
         return tasks, predicted
 
-    def pool(self, hidden: Tensor, view: View) -> dict[str, Tensor]:
-        """Pooling name to float [cells, hidden]; `mean` is over the gene tokens."""
-        pooled = {name: hidden[view.cls[:, k]] for k, name in enumerate(self.settings.poolings[:-1])}
+    def pool(self, hidden: Tensor, view: View, names: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """Pooling name (all if None) to float [cells, hidden]; `mean` is over the gene tokens, and needs them all."""
+        offered = self.settings.poolings
+        names = offered if names is None else names
+        pooled = {name: hidden[view.cls[:, offered.index(name)]] for name in names if name != "mean"}
+        if "mean" not in names:
+            return pooled
         cells, specials = view.cls.shape
         totals = hidden.new_zeros(cells, hidden.shape[1]).index_add_(0, view.cell, hidden)
         totals = totals - hidden[view.cls].sum(1)

@@ -116,8 +116,8 @@ class GeneVectors(Settings):
     """Pretrained vectors of genes; genes that the file lacks learn theirs."""
 
     file: str
-    """A .parquet or .csv with a column `gene` of symbols and a column for each dimension, or a .npz with arrays `gene`
-    and `vector`."""
+    """A .parquet or .csv with a column `gene` of symbols or Ensembl ids and a column for each dimension, or a .npz with
+    arrays `gene` and `vector`."""
     trainable: bool = False
     """Go on learning the given vectors too; else only their linear projection to `hidden` is learnt."""
 

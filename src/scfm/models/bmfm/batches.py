@@ -1,0 +1,40 @@
+"""Ragged batches of the cells of a matrix, for inference."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+
+from scfm.models.bmfm.view import Cells
+
+MOST_TOKENS = 2**18
+"""Gene tokens of one batch; the paper's encoder needs about 4 GB for them."""
+
+
+def batches(genes: np.ndarray, limit: int, most_cells: int) -> Iterator[np.ndarray]:
+    """Cells of each batch, int64: those of like length together, as many as `MOST_TOKENS` allow but at least one.
+
+    Args:
+        genes: int64 [cells], expressed by each cell. limit: of them that become tokens.
+    """
+    order = np.argsort(genes, kind="stable")
+    ends = np.minimum(genes[order], limit).cumsum()
+    start, before = 0, 0
+    while start < len(order):
+        fitting = int(np.searchsorted(ends, before + MOST_TOKENS, "right"))
+        stop = min(max(fitting, start + 1), start + most_cells, len(order))
+        yield order[start:stop]
+        start, before = stop, ends[stop - 1]
+
+
+def ragged(counts: csr_matrix, labels: dict[str, np.ndarray]) -> Cells:
+    """The rows of linear values as cells of the first dataset."""
+    lengths = torch.from_numpy(np.diff(counts.indptr).astype(np.int64))
+    return Cells(
+        torch.from_numpy(counts.indices.astype(np.int64)),
+        torch.from_numpy(counts.data.astype(np.float32)),
+        lengths,
+        torch.zeros(len(lengths), dtype=torch.int64),
+        {name: torch.from_numpy(codes) for name, codes in labels.items()},
+    )
