@@ -1,4 +1,4 @@
-"""Cell embeddings against training: the same network on the same cells, in float32.
+"""Cell embeddings against training: the same network on the same cells, in float32, on a GPU in bfloat16.
 
     PYTHONPATH=src:benchmarks python benchmarks/embed.py              # CPU, or a GPU where one is visible
 
@@ -19,11 +19,13 @@ from steps import fastest, our_loss, problem, time_step
 
 from scfm.model import Model
 
+ABOUT = {"run": "benchmark", "settings": {"training": {"precision": "bf16-mixed"}}}
+
 
 def embedding_seconds(network: torch.nn.Module, lengths: list[int], genes: int, pooling: str | None) -> float:
     """Of `Model.embed` on cells that express so many genes."""
     names = gene_names(genes).rename(columns={"symbol": "gene", "ensembl_gene_id": "ensembl"})
-    model = Model(network.eval(), names[["gene", "ensembl"]], None, {"run": "benchmark"}, {})
+    model = Model(network.eval(), names[["gene", "ensembl"]], None, ABOUT, {})
     obs = pd.DataFrame(index=[str(i) for i in range(len(lengths))])
     adata = anndata.AnnData(cells_of(lengths, genes), obs, pd.DataFrame(index=model.genes))
     if not all(np.isfinite(table).all() for table in model.embed(adata[:1], pooling).values()):
@@ -42,7 +44,8 @@ def main() -> None:
     lengths, unit = census_lengths(a.cells), "s" if device.type == "cuda" else "CPU-s"
     for objective in ("mlm", "wced"):
         network, view = problem(objective, lengths, a.genes, device, {"layers": a.layers})
-        trained = time_step(network, view, our_loss, "32-true", 1)
+        precision = "bf16-mixed" if device.type == "cuda" else "32-true"
+        trained = time_step(network, view, our_loss, precision, 1)
         print(
             f"{objective}: trained {a.cells / trained:.2f} cells/{unit}, {len(view.gene) / trained:,.0f} tokens/{unit}"
         )

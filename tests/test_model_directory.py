@@ -113,6 +113,18 @@ def test_batch_size_does_not_matter(model, toy_adata, monkeypatch):
     same(model.embed(toy_adata), together)
 
 
+def test_a_gpu_embeds_in_the_precision_of_training(model, toy_adata, monkeypatch):
+    assert (model._precision("cuda"), model._precision("cpu")) == ("32-true", "32-true")
+    monkeypatch.setitem(model.about["settings"]["training"], "precision", "bf16-mixed")
+    assert (model._precision("cuda"), model._precision("cpu")) == ("bf16-mixed", "32-true")
+    single, chances = model.embed(toy_adata), model.node_probabilities(toy_adata)
+    monkeypatch.setattr(model, "_precision", lambda device: "bf16-mixed")
+    for name, half in model.embed(toy_adata).items():
+        assert half.dtype == np.float32
+        assert 0 < np.abs(half - single[name]).max() < 0.05 * np.abs(single[name]).max()
+    np.testing.assert_allclose(model.node_probabilities(toy_adata), chances, atol=0.02)
+
+
 def test_batches_keep_like_lengths_together_within_both_limits(monkeypatch):
     monkeypatch.setattr(batches, "MOST_TOKENS", 10)
     genes = np.array([9, 2, 40, 3, 3, 1, 30])

@@ -201,6 +201,7 @@ class Model:
         from scfm.models.bmfm.metadata import metadata_codes
         from scfm.models.bmfm.perturbation import perturbed_genes
         from scfm.models.bmfm.view import make_view
+        from scfm.pretrain.precision import autocast
 
         counts = self._match(adata, values)
         device = next(self.network.parameters()).device
@@ -216,11 +217,16 @@ class Model:
             for rows in batches(np.diff(counts.indptr), settings.input.inference_tokens, batch_cells):
                 cells = ragged(counts[rows], {name: codes[rows] for name, codes in labels.items()}).to(device)
                 view = make_view(cells, settings, measured, None, "embed")
-                encoded = (self.network.encode(view), view) if every_token else self.network.encode_targets(view)
-                for name, tensor in read(*encoded).items():
-                    table = tables.setdefault(name, np.empty((adata.n_obs, tensor.shape[1]), np.float32))
-                    table[rows] = tensor.float().cpu().numpy()
+                with autocast(device, self._precision(device.type)):
+                    encoded = (self.network.encode(view), view) if every_token else self.network.encode_targets(view)
+                    for name, tensor in read(*encoded).items():
+                        table = tables.setdefault(name, np.empty((adata.n_obs, tensor.shape[1]), np.float32))
+                        table[rows] = tensor.float().cpu().numpy()
         return tables
+
+    def _precision(self, device: str) -> str:
+        """Of training on a GPU, whose attention over ragged cells needs half precision; a CPU gains little by it."""
+        return self.about["settings"]["training"]["precision"] if device == "cuda" else "32-true"
 
     def find(self, names: Sequence[str]) -> np.ndarray:
         """Gene index of each name, int64; -1 where unknown.
