@@ -17,7 +17,7 @@ def steps(monkeypatch):
     import steps
 
     yield steps
-    for name in ("steps", "generate", "prepare", "embed", "train", "memory"):
+    for name in ("steps", "generate", "prepare", "embed", "train", "memory", "hours"):
         sys.modules.pop(name, None)
 
 
@@ -67,6 +67,21 @@ def test_generated_cells_express_what_the_census_does(steps):
     assert np.mean(generate.census_lengths(1000)) == pytest.approx(2270, rel=0.05)  # docs/scale.md
     counts = generate.cells_of([5, 0, 9], 30)
     assert (counts > 0).sum(1).A1.tolist() == [5, 0, 9]
+
+
+def test_projected_operations_count_epochs_and_validations(steps, monkeypatch):
+    import generate
+    import hours
+
+    model = {"objective": {"kind": "wced"}, "encoder": TINY}
+    training = {"epochs": 6, "validate_every": 3, "validation_passes": 2}
+    run = hours.Run.model_validate({"system": "bmfm", "corpus_fraction": 0.1, "model": model, "training": training})
+    tokens, step = hours.cost(run.model, "train", 3)
+    assert tokens == pytest.approx(np.mean(generate.census_lengths(3)) + 1)
+    assert step > 6 * tokens * (4 * 16**2 + 3 * 16 * 24)  # one block of the two and more
+    monkeypatch.setattr(hours, "cost", lambda model, mode, cells: (7.0, {"train": 30.0, "validate": 60.0}[mode]))
+    total = 0.1 * (5.0e6 * 6 * 30 + 1.2e6 * 4 * 20)
+    assert hours.operations(run, 1) == (7.0, 30.0, pytest.approx(total))
 
 
 def test_steps_batches_and_embeddings_are_timed(steps, tmp_path):
