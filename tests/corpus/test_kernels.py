@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from scipy.sparse import coo_matrix, csr_matrix
 
+from scfm.corpus.common import FIXED_POINT
+from scfm.corpus.csr import row_sums
 from scfm.corpus.kernels import (
-    FIXED_POINT,
     SMALL,
     add_gene_sums,
     count_triplets,
     map_columns,
     marked_sums,
     place_triplets,
-    row_sums,
 )
 
 

@@ -13,6 +13,9 @@ BATCH = ("dataset_id", "assay")
 """obs columns that make a batch where the store names none (the Census does not)."""
 TEXT = tuple(name for name in OBS if name != "split")
 """Text columns of the cells; a published split of a deposit is of no use here."""
+FIXED_POINT = 2**16
+"""Log-normalised values are summed as integers of this many steps per unit: sums are exact, so that the result does
+not depend on how the store was cut into ranges and blocks."""
 WIDE = 2**24
 """Counts from here on are kept in 64 bits, so that sums of a few never overflow."""
 

@@ -140,6 +140,15 @@ def copy_spans(arrays: Mapping[int, np.ndarray], of: np.ndarray, start: np.ndarr
     return np.concatenate([arrays[k][a:b] for k, a, b in spans] or [np.empty(0, np.uint16)])
 
 
+def row_sums(indptr: np.ndarray, data: np.ndarray) -> np.ndarray:
+    """Total of each row, int64 [rows]; for narrow integers several times faster than scipy's sum."""
+    sums = np.zeros(len(indptr) - 1, dtype=np.int64)
+    filled = np.flatnonzero(np.diff(indptr))
+    if filled.size:
+        sums[filled] = np.add.reduceat(data, indptr[filled], dtype=np.int64)
+    return sums
+
+
 def _map(path: Path) -> np.ndarray:
     if not path.is_file():
         raise ScfmError(f"{path}: part of a shard is missing; write the shards again")

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from scfm.corpus.kernels import FIXED_POINT
+from scfm.corpus.common import FIXED_POINT
 from scfm.corpus.names import refuse_disagreements
 from scfm.corpus.parts import Scanned
 from scfm.corpus.report import Report

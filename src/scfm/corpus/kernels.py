@@ -9,9 +9,8 @@ import numpy as np
 from numba import njit
 from numba.cpython.unsafe.numbers import trailing_zeros
 
-FIXED_POINT = 2**16
-"""Log-normalised values are summed as integers of this many steps per unit: sums are exact, so that the result does
-not depend on how the store was cut into ranges and blocks."""
+from scfm.corpus.common import FIXED_POINT
+
 LIMIT = 2**62
 """Counts are below this; the conversion of a larger or unknown number to an integer is not defined."""
 SMALL = 64
@@ -53,16 +52,6 @@ def place_triplets(row, column, value, first, position, at, indices, data):
             indices[at[k]] = column[i]
             data[at[k]] = value[i]
             at[k] += 1
-
-
-@compiled
-def row_sums(indptr, data):
-    """Total of each row, int64 [rows]."""
-    sums = np.zeros(len(indptr) - 1, np.int64)
-    for cell in range(len(sums)):
-        for i in range(indptr[cell], indptr[cell + 1]):
-            sums[cell] += data[i]
-    return sums
 
 
 @compiled

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from scfm.corpus.ahead import ahead
-from scfm.corpus.kernels import add_gene_sums, marked_sums, row_sums
+from scfm.corpus.csr import row_sums
 from scfm.corpus.settings import CellQC, ScanSettings
 from scfm.corpus.source import Store, open_source
 from scfm.datasets import Dataset
@@ -106,6 +106,8 @@ def cell_metrics(counts: csr_matrix, dataset_id: pd.Series, mitochondrial: np.nd
     Args:
         mitochondrial: bool [features]. seen: bool by dataset, it measures such genes; the fraction is NaN elsewhere.
     """
+    from scfm.corpus.kernels import marked_sums
+
     total = row_sums(counts.indptr, counts.data)
     share = marked_sums(counts.indptr, counts.indices, counts.data, mitochondrial) / np.maximum(total, 1)
     return pd.DataFrame(
@@ -145,6 +147,8 @@ class _Sums:
         self._sums = np.zeros((0, len(store.features), len(SUMS)), dtype=np.int64)
 
     def add(self, counts: csr_matrix, total: pd.Series, dataset_id: pd.Series, kept: np.ndarray) -> None:
+        from scfm.corpus.kernels import add_gene_sums
+
         new = pd.Index(dataset_id.unique()).difference(self._datasets, sort=False)
         self._datasets = self._datasets.append(new)
         self._sums = np.concatenate([self._sums, np.zeros((len(new), *self._sums.shape[1:]), np.int64)])

@@ -10,7 +10,6 @@ from scipy.sparse import csr_matrix
 
 from scfm.corpus.ahead import ahead
 from scfm.corpus.csr import SENTINEL, copy_spans, write_csr
-from scfm.corpus.kernels import map_columns
 from scfm.corpus.scan import blocks, part_range
 from scfm.corpus.settings import ScatterSettings, Source
 from scfm.corpus.source import Store, open_source
@@ -89,6 +88,8 @@ def gene_of_feature(selection: Path) -> tuple[np.ndarray, int]:
 
 def onto_genes(counts: csr_matrix, gene_of: np.ndarray, genes: int) -> csr_matrix:
     """Counts of the kept genes, [cells, genes], genes ascending in each row; features of one gene are summed."""
+    from scfm.corpus.kernels import map_columns
+
     indptr, gene, count = map_columns(counts.indptr, counts.indices, counts.data, gene_of, genes)
     out = csr_matrix((count, gene, indptr), shape=(counts.shape[0], genes))
     out.has_canonical_format = True

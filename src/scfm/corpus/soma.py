@@ -13,7 +13,6 @@ import tiledbsoma as soma
 from scipy.sparse import csr_matrix
 
 from scfm.corpus.common import TEXT, common_cells, narrow, refuse_no_counts
-from scfm.corpus.kernels import count_triplets, place_triplets
 from scfm.corpus.retry import patiently, reason
 from scfm.corpus.settings import Retry
 from scfm.corpus.value_filter import refuse_not
@@ -100,6 +99,8 @@ class SomaStore:
         Raises:
             ScfmError: a value is negative or not an integer, or the store does not answer.
         """
+        from scfm.corpus.kernels import count_triplets, place_triplets
+
         shape = (len(joinids), len(self.features))
         if not len(joinids):
             return csr_matrix(shape, dtype=np.int32)

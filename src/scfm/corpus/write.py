@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
-from scfm.corpus.csr import MAX_GENES, write_csr
+from scfm.corpus.ahead import ahead
+from scfm.corpus.csr import MAX_GENES, row_sums, write_csr
 from scfm.corpus.joinids import joinids_sha256
-from scfm.corpus.kernels import row_sums
 from scfm.errors import ScfmError
 from scfm.files import whole, write_json
 
@@ -30,7 +30,8 @@ def write_shards(
     """Write a shards directory, one shard for each part; it appears only when whole.
 
     Args:
-        parts: (counts CSR [cells, genes], one row of cell columns for each cell), one shard each, read one by one.
+        parts: (counts CSR [cells, genes], one row of cell columns for each cell), one shard each; the next one is
+            made while one is written.
         genes: row = gene index, column `gene` unique.
         datasets, measured: ids and bool [datasets, genes].
         about: further entries of the manifest.
@@ -49,7 +50,7 @@ def write_shards(
     with whole(path) as folder, ThreadPoolExecutor(1) as pool:
         folder.mkdir()
         shards, tables = [], []
-        for counts, cells in parts:
+        for counts, cells in ahead(parts):
             name = f"shard-{len(shards):05d}"
             counts.sort_indices()
             write_csr(folder / name, counts.indptr, counts.indices, counts.data)
