@@ -16,7 +16,7 @@ from scfm.files import must_exist
 
 
 def gather(selection: Path, parts: Sequence[Path], out: Path) -> dict:
-    """Write the shards directory; one bucket is in memory at a time.
+    """Write the shards directory; one bucket is read while another is written.
 
     Each run is ordered by the rows of the shards, so its slice of a bucket holds exactly cells of it; copying all
     slices in row order completes the global permutation. Cells that express none of the kept genes are left out and
