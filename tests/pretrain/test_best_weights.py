@@ -1,6 +1,8 @@
 """Which weights a model gets: the last, or those of the best validation, whatever interrupts the training."""
 
 import json
+import os
+import signal
 
 import pandas as pd
 import pytest
@@ -28,9 +30,9 @@ def fit(toy_shards, toy_obo, tmp_path, monkeypatch):
 
     monkeypatch.setattr(trained.Trainer, "validate", watched)
 
-    def run(settings, name, max_minutes=None):
+    def run(settings, name):
         out = tmp_path / name
-        train(settings, "toy/0", 0, toy_shards, toy_obo, tmp_path / f"{name}-work", out, 0, max_minutes=max_minutes)
+        train(settings, "toy/0", 0, toy_shards, toy_obo, tmp_path / f"{name}-work", out, 0)
         about = json.loads((out / "config.json").read_text())
         return load_file(out / "model.safetensors"), after, about, pd.read_csv(out / "metrics.csv")
 
@@ -75,16 +77,35 @@ def test_the_loss_of_a_validation_is_that_of_its_metrics(toy_run, fit, monkeypat
     assert about["weights_of_epoch"] == metrics["epoch"][losses.argmin()]
 
 
-def test_the_best_weights_survive_stops_and_a_second_start(toy_run, fit, third_is_best):
+@pytest.fixture
+def terminated_at(monkeypatch):
+    """Steps before which a training is sent SIGTERM, each once, in ascending order."""
+    steps, update, before = [], trained.Trainer.update, signal.getsignal(signal.SIGTERM)
+
+    def terminated(trainer, *arguments):
+        if steps and trainer.step == steps[0]:
+            os.kill(os.getpid(), signal.SIGTERM)
+            del steps[0]
+        return update(trainer, *arguments)
+
+    monkeypatch.setattr(trained.Trainer, "update", terminated)
+    yield steps
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_the_best_weights_survive_stops_and_a_second_start(toy_run, fit, third_is_best, terminated_at):
     best, _, about, _ = fit(short(toy_run, "best"), "undisturbed")
-    for _ in range(35):
-        with pytest.raises(Stopped):
-            fit(short(toy_run, "best"), "stopped", max_minutes=0)
-    resumed, _, again, _ = fit(short(toy_run, "best"), "stopped", max_minutes=60)
-    assert again["weights_of_epoch"] == about["weights_of_epoch"]
+    assert about["weights_of_epoch"] == 3
+    # Of 24 updates, 18 come before the best validation: stopped before it, and twice between it and the last one.
+    terminated_at += [3, 18, 21]
+    for step in (4, 19, 22):
+        with pytest.raises(Stopped, match=f"at step {step} of 24"):
+            fit(short(toy_run, "best"), "stopped")
+    resumed, _, again, _ = fit(short(toy_run, "best"), "stopped")
+    assert again["weights_of_epoch"] == 3
     assert_equal(resumed, best)
     finished, _, again, _ = fit(short(toy_run, "best"), "stopped")
-    assert again["weights_of_epoch"] == about["weights_of_epoch"]
+    assert again["weights_of_epoch"] == 3
     assert_equal(finished, best)
 
 
