@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def kill_process(
             if pid is None:
                 break
             seen.add(pid)
-            hits.append(_kill(pid, delay, partial(begun, attempt)))
+            hits.append(kill(pid, delay, partial(begun, attempt)))
     return snakemake.returncode, hits, log.read_text()
 
 
@@ -91,7 +92,7 @@ def _appears(folder: Path, words: str, seen: set[int], snakemake: subprocess.Pop
     raise TimeoutError(f"no process of '{words}' within {APPEARS_WITHIN_S:g} s")
 
 
-def _kill(pid: int, delay: float, begun: Callable[[], bool]) -> bool:
+def kill(pid: int, delay: float, begun: Callable[[], bool]) -> bool:
     """SIGKILL `delay` seconds after the process has begun, unless it ends before; whether it still ran."""
     try:
         handle = os.pidfd_open(pid)
@@ -100,11 +101,21 @@ def _kill(pid: int, delay: float, begun: Callable[[], bool]) -> bool:
     ended = False
     while not (begun() or ended):
         ended = any(select.select([handle], [], [], 0.02))
-    ended = ended or any(select.select([handle], [], [], delay))
+    ended = ended or any(select.select([handle], [], [], delay)) or not _stop(pid, handle)
     if not ended:
         signal.pidfd_send_signal(handle, signal.SIGKILL)
     os.close(handle)
     return not ended
+
+
+def _stop(pid: int, handle: int) -> bool:
+    """Stop the process; False if it is past its last instruction, where SIGKILL no longer changes its exit code."""
+    with suppress(ProcessLookupError, FileNotFoundError):  # it has ended and was waited for
+        signal.pidfd_send_signal(handle, signal.SIGSTOP)
+        while not any(select.select([handle], [], [], 0.001)):
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
+                return True
+    return False
 
 
 def _files(folder: Path) -> dict[str, tuple[int, int]]:
