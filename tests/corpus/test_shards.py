@@ -94,9 +94,9 @@ def test_no_cell_repeated_gene_and_missing_pieces_are_errors(tmp_path, shards):
     assert not (tmp_path / "s").exists()
     with pytest.raises(ScfmError, match="manifest"):
         Shards.open(tmp_path / "nothing")
-    (shards.path / "shard-00001" / "genes.npy").unlink()
-    with pytest.raises(ScfmError, match="missing"):
-        Shards.open(shards.path).read(np.array([9]))
     np.save(shards.path / "shard-00000" / "overflow.npy", np.zeros((0, 2), dtype=np.int64))
     with pytest.raises(ScfmError, match="overflow"):
         Shards.open(shards.path).read(np.array([2]))
+    (shards.path / "shard-00001" / "genes.npy").unlink()
+    with pytest.raises(ScfmError, match="missing"):
+        Shards.open(shards.path).read(np.array([9]))

@@ -6,12 +6,13 @@ counts.npy    uint16 [nnz]        count, or SENTINEL
 overflow.npy  int64  [k, 2]       (position in counts.npy, count) of every count >= SENTINEL, by position
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from scfm.corpus.spans import Spans
 from scfm.errors import ScfmError
 
 SENTINEL = 65_535
@@ -88,56 +89,63 @@ class CountsFolder:
         return table[row, 1]
 
     def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """As `read_spans`, the given rows of this folder alone."""
-        return read_spans([self], np.zeros(len(rows), dtype=np.int64), self.indptr[rows], self.indptr[rows + 1])
+        """As `CountsFolders.read`, the given rows of this folder."""
+        return CountsFolders([self]).read(np.zeros(len(rows), dtype=np.int64), self.indptr[rows], self.indptr[rows + 1])
 
 
-def read_spans(
-    folders: Sequence[CountsFolder], folder: np.ndarray, start: np.ndarray, stop: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Read cells of several folders in the order asked.
-
-    Args:
-        folder, start, stop: int64 [cells], which of `folders` and which nonzeros of it.
-
-    Returns:
-        gene uint16 [nnz]; counts [nnz], uint16, or int64 if one of them needs more; expressed genes of each cell
-        int64 [cells].
+class CountsFolders:
+    """Cells of several folders, read in any order.
 
     Raises:
-        ScfmError: a file is missing, or overflow.npy lacks a count.
+        ScfmError: a file is missing.
     """
-    of, begin, end = join_spans(folder, start, stop)
-    used = set(of.tolist())
-    genes = copy_spans({k: folders[k].genes for k in used}, of, begin, end)
-    counts = copy_spans({k: folders[k].counts for k in used}, of, begin, end)
-    if counts.size and counts.max() == SENTINEL:
+
+    def __init__(self, folders: Sequence[CountsFolder]) -> None:
+        self.folders = folders
+        self._genes, self._counts = Spans([f.genes for f in folders]), Spans([f.counts for f in folders])
+
+    def read(
+        self, folder: np.ndarray, start: np.ndarray, stop: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Read cells in the order asked.
+
+        Args:
+            folder, start, stop: int64 [cells], which of the folders and which nonzeros of it.
+
+        Returns:
+            gene uint16 [nnz]; counts [nnz], uint16, or int64 if one of them needs more; expressed genes of each cell
+            int64 [cells].
+
+        Raises:
+            ScfmError: a cell does not lie within its folder, or overflow.npy lacks a count.
+        """
+        try:
+            genes, counts = self._genes.copy(folder, start, stop), self._counts.copy(folder, start, stop)
+        except IndexError:
+            raise self._misplaced(folder, start, stop) from None
+        if counts.size and counts.max() == SENTINEL:
+            counts = self._unclipped(counts, folder, start, stop)
+        return genes, counts, stop - start
+
+    def _misplaced(self, folder: np.ndarray, start: np.ndarray, stop: np.ndarray) -> ScfmError:
+        sizes = np.array([min(len(f.genes), len(f.counts)) for f in self.folders])[folder]
+        cell = np.flatnonzero((start < 0) | (stop < start) | (stop > sizes))[0]
+        return ScfmError(
+            f"{self.folders[folder[cell]].folder}: indptr.npy asks for {start[cell]} to {stop[cell]} of "
+            f"{sizes[cell]} counts; write it again"
+        )
+
+    def _unclipped(self, counts: np.ndarray, folder: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+        """Counts with those in place that the files hold in overflow.npy, int64."""
         large = np.flatnonzero(counts == SENTINEL)
         counts = counts.astype(np.int64)
-        ends = np.cumsum(end - begin)
-        span = np.searchsorted(ends, large, side="right")
-        position = end[span] - (ends[span] - large)
-        for k in np.unique(of[span]):
-            here = of[span] == k
-            counts[large[here]] = folders[k].overflow_counts(position[here])
-    return genes, counts, stop - start
-
-
-def join_spans(folder: np.ndarray, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same spans with direct neighbours joined: int64 folder, start, stop [spans]."""
-    breaks = np.ones(len(start) + 1, dtype=bool)
-    breaks[1:-1] = (folder[1:] != folder[:-1]) | (start[1:] != stop[:-1])
-    edges = np.flatnonzero(breaks)
-    return folder[edges[:-1]], start[edges[:-1]], stop[edges[1:] - 1]
-
-
-def copy_spans(arrays: Mapping[int, np.ndarray], of: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """The slices arrays[of[i]][start[i] : stop[i]], one after the other; arrays are of one type.
-
-    One copy a span: an index of every element would cost ten times as much.
-    """
-    spans = zip(of.tolist(), start.tolist(), stop.tolist(), strict=True)
-    return np.concatenate([arrays[k][a:b] for k, a, b in spans] or [np.empty(0, np.uint16)])
+        ends = np.cumsum(stop - start)
+        cell = np.searchsorted(ends, large, side="right")
+        position = stop[cell] - (ends[cell] - large)
+        for k in np.unique(folder[cell]):
+            here = folder[cell] == k
+            counts[large[here]] = self.folders[k].overflow_counts(position[here])
+        return counts
 
 
 def row_sums(indptr: np.ndarray, data: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
-from scfm.corpus.csr import CountsFolder, read_spans
+from scfm.corpus.csr import CountsFolder, CountsFolders
 from scfm.corpus.write import write_shards
 from scfm.errors import ScfmError
 from scfm.files import must_exist
@@ -71,7 +71,7 @@ def _buckets(
             np.concatenate([f.indptr[low + k : high + k] for f, (low, high) in zip(folders, slices, strict=True)])
             for k in (0, 1)
         )
-        gene, count, lengths = read_spans(folders, of[order], begin[order], end[order])
+        gene, count, lengths = CountsFolders(folders).read(of[order], begin[order], end[order])
         kept = lengths > 0
         indptr = np.concatenate([[0], np.cumsum(lengths[kept])])
         bucket = csr_matrix((count, gene, indptr), shape=(int(kept.sum()), genes))

@@ -6,8 +6,9 @@ Counts are given as the parts of a CSR matrix: indptr, indices, data.
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
+from numba import carray, njit, types
 from numba.cpython.unsafe.numbers import trailing_zeros
+from numba.extending import intrinsic
 
 from scfm.corpus.common import FIXED_POINT
 
@@ -125,3 +126,36 @@ def map_columns(indptr, indices, data, new, columns):
             used[word] = 0
         out_indptr[cell + 1] = at
     return out_indptr, out_indices[:at], out_data[:at]
+
+
+@intrinsic
+def pointer(_, address):
+    """An integer as an address of memory."""
+
+    def generate(context, builder, __, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(types.voidptr))
+
+    return types.voidptr(address), generate
+
+
+@compiled
+def copy_spans(addresses, sizes, of, start, stop, out):
+    """Copy numbers start[i] to stop[i] of array of[i], for one i after the other, to out.
+
+    Args:
+        addresses, sizes: of contiguous arrays of the type of out.
+
+    Returns:
+        The first i whose numbers do not all lie in its array and in out; -1 if there is none.
+    """
+    at = 0
+    for i in range(len(of)):
+        size = stop[i] - start[i]
+        if start[i] < 0 or size < 0 or stop[i] > sizes[of[i]] or at + size > len(out):
+            return i
+        source = carray(pointer(addresses[of[i]] + start[i] * out.itemsize), (size,), out.dtype)
+        target = out[at : at + size]
+        for k in range(size):
+            target[k] = source[k]
+        at += size
+    return -1

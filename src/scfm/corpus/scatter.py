@@ -9,10 +9,11 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from scfm.corpus.ahead import ahead
-from scfm.corpus.csr import SENTINEL, copy_spans, write_csr
+from scfm.corpus.csr import SENTINEL, write_csr
 from scfm.corpus.scan import blocks, part_range
 from scfm.corpus.settings import ScatterSettings, Source
 from scfm.corpus.source import Store, open_source
+from scfm.corpus.spans import Spans
 from scfm.datasets import Dataset
 from scfm.errors import ScfmError
 from scfm.files import must_exist, whole, write_json
@@ -138,7 +139,6 @@ def _write_run(folder: Path, pieces: list[Piece]) -> None:
     stop = np.concatenate([np.empty(0, np.int64), *(np.cumsum(piece[2]) for piece in pieces)])
     order = np.argsort(rows)
     spans = of[order], (stop - lengths)[order], stop[order]
-    genes = copy_spans({k: piece[0] for k, piece in enumerate(pieces)}, *spans)
-    counts = copy_spans({k: piece[1] for k, piece in enumerate(pieces)}, *spans)
+    genes, counts = (Spans([piece[k] for piece in pieces]).copy(*spans) for k in (0, 1))
     write_csr(folder, np.concatenate([[0], np.cumsum(lengths[order])]), genes, counts)
     np.save(folder / "rows.npy", rows[order])
