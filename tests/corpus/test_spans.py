@@ -1,4 +1,4 @@
-"""Copies of slices, against NumPy's own; a slice that does not exist is an error, never foreign memory."""
+"""Copies of stretches, against NumPy's slices; a stretch that does not exist is an error, never foreign memory."""
 
 import numpy as np
 import pytest
@@ -12,16 +12,20 @@ def joined(arrays, of, start, stop):
     return np.concatenate([arrays[k][a:b] for k, a, b in zip(of, start, stop, strict=True)])
 
 
-@pytest.mark.parametrize("types", [["u2"] * 3, ["i8"] * 3, ["u2", "i8", "u2"], ["f4"] * 3])
-def test_any_slices_in_any_order(types):
+@pytest.mark.parametrize("types", [["u2"] * 3, ["i8"] * 3, ["u2", "i8", "u2"], ["i4"] * 3])
+def test_any_stretches_in_any_order(types):
     rng = np.random.default_rng(0)
-    arrays = [rng.integers(0, 60_000, size).astype(kind) for size, kind in zip((5_000, 1, 700), types, strict=True)]
+    sizes = (5_000, 1, 700)
+    genes = [rng.integers(0, 60_000, size).astype(np.uint16) for size in sizes]
+    counts = [rng.integers(0, 65_000, size).astype(kind) for size, kind in zip(sizes, types, strict=True)]
     of = rng.integers(0, 3, 400)
-    size = np.array([len(array) for array in arrays])[of]
+    size = np.array(sizes)[of]
     start, stop = np.sort(rng.integers(0, size[:, None] + 1, (400, 2)), axis=1).T
-    out = Spans(arrays).copy(of, start, stop)
-    np.testing.assert_array_equal(out, joined(arrays, of, start, stop))
-    assert out.dtype == np.result_type(*types)
+    gene, count, largest = Spans(genes, counts).copy(of, start, stop)
+    np.testing.assert_array_equal(gene, joined(genes, of, start, stop))
+    np.testing.assert_array_equal(count, joined(counts, of, start, stop))
+    assert (gene.dtype, count.dtype) == (np.uint16, np.result_type(*types))
+    assert largest == count.max()
     assert (start == stop).any()
     assert (stop == size).any()
 
@@ -31,24 +35,29 @@ def test_arrays_that_are_read_only_mapped_or_strided(tmp_path):
     np.save(tmp_path / "a.npy", numbers)
     arrays = [np.load(tmp_path / "a.npy", mmap_mode="r"), numbers[::3], np.empty(0, np.uint16)]
     of, start, stop = np.array([1, 0, 2, 0]), np.array([4, 90, 0, 3]), np.array([9, 100, 0, 5])
-    out = Spans(arrays).copy(of, start, stop)
-    assert out.tolist() == [12, 15, 18, 21, 24, *range(90, 100), 3, 4]
-    out[0] = 1  # the copy is the caller's own
+    gene, count, largest = Spans(arrays, arrays).copy(of, start, stop)
+    assert gene.tolist() == count.tolist() == [12, 15, 18, 21, 24, *range(90, 100), 3, 4]
+    assert largest == 99
+    gene[0] = 1  # the copy is the caller's own
 
 
 def test_nothing_of_nothing():
     nothing = np.empty(0, np.int64)
-    assert Spans([]).copy(nothing, nothing, nothing).tolist() == []
-    assert Spans([np.arange(3)]).copy(nothing, nothing, nothing).tolist() == []
+    for places in ([], [np.arange(3)]):
+        gene, count, largest = Spans(places, places).copy(nothing, nothing, nothing)
+        assert (gene.tolist(), count.tolist(), largest) == ([], [], 0)
 
 
 @pytest.mark.parametrize(
-    ("start", "stop"), [([0, 5], [2, 11]), ([-1, 0], [2, 2]), ([0, 8], [2, 3]), ([3, 0], [1, 10]), ([0, 12], [2, 13])]
+    ("start", "stop", "wrong"),
+    [([0, 5], [2, 11], 1), ([-1, 0], [2, 2], 0), ([0, 8], [2, 3], 1), ([3, 0], [1, 10], 0), ([0, 12], [2, 13], 1)],
 )
-def test_slice_that_does_not_exist(start, stop):
-    spans = Spans([np.arange(10, dtype=np.uint16)])
-    with pytest.raises(IndexError, match="of the 10 numbers of array 0"):
-        spans.copy(np.zeros(2, np.int64), np.array(start), np.array(stop))
+def test_stretch_that_does_not_exist(start, stop, wrong):
+    long, short = np.arange(12, dtype=np.uint16), np.arange(10, dtype=np.uint16)
+    for places in (([long], [short]), ([short], [long])):
+        with pytest.raises(IndexError) as error:
+            Spans(*places).copy(np.zeros(2, np.int64), np.array(start), np.array(stop))
+        assert error.value.args == (wrong, 10)
 
 
 def test_bounds_past_the_counts_name_the_folder(tmp_path):

@@ -102,7 +102,7 @@ class CountsFolders:
 
     def __init__(self, folders: Sequence[CountsFolder]) -> None:
         self.folders = folders
-        self._genes, self._counts = Spans([f.genes for f in folders]), Spans([f.counts for f in folders])
+        self._spans = Spans([f.genes for f in folders], [f.counts for f in folders])
 
     def read(
         self, folder: np.ndarray, start: np.ndarray, stop: np.ndarray
@@ -120,20 +120,16 @@ class CountsFolders:
             ScfmError: a cell does not lie within its folder, or overflow.npy lacks a count.
         """
         try:
-            genes, counts = self._genes.copy(folder, start, stop), self._counts.copy(folder, start, stop)
-        except IndexError:
-            raise self._misplaced(folder, start, stop) from None
-        if counts.size and counts.max() == SENTINEL:
+            genes, counts, largest = self._spans.copy(folder, start, stop)
+        except IndexError as error:
+            cell, size = error.args
+            raise ScfmError(
+                f"{self.folders[folder[cell]].folder}: indptr.npy asks for {start[cell]} to {stop[cell]} of {size} "
+                "counts; write it again"
+            ) from error
+        if largest == SENTINEL:
             counts = self._unclipped(counts, folder, start, stop)
         return genes, counts, stop - start
-
-    def _misplaced(self, folder: np.ndarray, start: np.ndarray, stop: np.ndarray) -> ScfmError:
-        sizes = np.array([min(len(f.genes), len(f.counts)) for f in self.folders])[folder]
-        cell = np.flatnonzero((start < 0) | (stop < start) | (stop > sizes))[0]
-        return ScfmError(
-            f"{self.folders[folder[cell]].folder}: indptr.npy asks for {start[cell]} to {stop[cell]} of "
-            f"{sizes[cell]} counts; write it again"
-        )
 
     def _unclipped(self, counts: np.ndarray, folder: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
         """Counts with those in place that the files hold in overflow.npy, int64."""

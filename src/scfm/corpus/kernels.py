@@ -139,23 +139,29 @@ def pointer(_, address):
 
 
 @compiled
-def copy_spans(addresses, sizes, of, start, stop, out):
-    """Copy numbers start[i] to stop[i] of array of[i], for one i after the other, to out.
+def copy_spans(gene_addresses, count_addresses, sizes, of, start, stop, genes, counts):
+    """Copy numbers start[i] to stop[i] of the arrays of[i], for one i after the other, to genes and to counts.
 
     Args:
-        addresses, sizes: of contiguous arrays of the type of out.
+        gene_addresses, count_addresses, sizes: of contiguous arrays of the types of genes and of counts.
 
     Returns:
-        The first i whose numbers do not all lie in its array and in out; -1 if there is none.
+        The first i whose numbers do not all lie in its arrays and in what is written, -1 if there is none; the largest
+        count.
     """
-    at = 0
+    at, largest = 0, np.zeros(1, counts.dtype)[0]
     for i in range(len(of)):
         size = stop[i] - start[i]
-        if start[i] < 0 or size < 0 or stop[i] > sizes[of[i]] or at + size > len(out):
-            return i
-        source = carray(pointer(addresses[of[i]] + start[i] * out.itemsize), (size,), out.dtype)
-        target = out[at : at + size]
+        if start[i] < 0 or size < 0 or stop[i] > sizes[of[i]] or at + size > len(genes):
+            return i, largest
+        gene = carray(pointer(gene_addresses[of[i]] + start[i] * genes.itemsize), (size,), genes.dtype)
+        count = carray(pointer(count_addresses[of[i]] + start[i] * counts.itemsize), (size,), counts.dtype)
+        new_gene, new_count = genes[at : at + size], counts[at : at + size]
         for k in range(size):
-            target[k] = source[k]
+            new_gene[k] = gene[k]
+        for k in range(size):
+            new_count[k] = count[k]
+            if count[k] > largest:
+                largest = count[k]
         at += size
-    return -1
+    return -1, largest

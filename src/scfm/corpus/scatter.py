@@ -139,6 +139,6 @@ def _write_run(folder: Path, pieces: list[Piece]) -> None:
     stop = np.concatenate([np.empty(0, np.int64), *(np.cumsum(piece[2]) for piece in pieces)])
     order = np.argsort(rows)
     spans = of[order], (stop - lengths)[order], stop[order]
-    genes, counts = (Spans([piece[k] for piece in pieces]).copy(*spans) for k in (0, 1))
+    genes, counts, _ = Spans([piece[0] for piece in pieces], [piece[1] for piece in pieces]).copy(*spans)
     write_csr(folder, np.concatenate([[0], np.cumsum(lengths[order])]), genes, counts)
     np.save(folder / "rows.npy", rows[order])
