@@ -50,7 +50,14 @@ def test_nothing_of_nothing():
 
 @pytest.mark.parametrize(
     ("start", "stop", "wrong"),
-    [([0, 5], [2, 11], 1), ([-1, 0], [2, 2], 0), ([0, 8], [2, 3], 1), ([3, 0], [1, 10], 0), ([0, 12], [2, 13], 1)],
+    [
+        ([0, 5], [2, 11], 1),
+        ([-1, 0], [2, 2], 0),
+        ([0, 8], [2, 3], 1),
+        ([3, 0], [1, 10], 0),
+        ([0, 12], [2, 13], 1),
+        ([0, -(2**60)], [2, 2**60], 1),
+    ],
 )
 def test_stretch_that_does_not_exist(start, stop, wrong):
     long, short = np.arange(12, dtype=np.uint16), np.arange(10, dtype=np.uint16)

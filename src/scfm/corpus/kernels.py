@@ -6,7 +6,9 @@ Counts are given as the parts of a CSR matrix: indptr, indices, data.
 from collections.abc import Callable
 
 import numpy as np
+from llvmlite import ir
 from numba import carray, njit, types
+from numba.core import cgutils
 from numba.cpython.unsafe.numbers import trailing_zeros
 from numba.extending import intrinsic
 
@@ -16,6 +18,9 @@ LIMIT = 2**62
 """Counts are below this; the conversion of a larger or unknown number to an integer is not defined."""
 SMALL = 64
 """Counts below this come so often that their logarithms are kept while a cell is worked on."""
+
+LINE = 64
+"""Bytes that a processor reads from memory at once."""
 
 
 def compiled(function: Callable) -> Callable:
@@ -138,22 +143,51 @@ def pointer(_, address):
     return types.voidptr(address), generate
 
 
+@intrinsic
+def prefetch(_, address):
+    """Tell the processor to get the line at an address into its second-level cache, without waiting for it."""
+
+    def generate(context, builder, __, arguments):
+        byte, number = ir.PointerType(ir.IntType(8)), ir.IntType(32)
+        signature = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, signature, "llvm.prefetch.p0i8")
+        place = builder.inttoptr(arguments[0], byte)
+        builder.call(function, [place, number(0), number(2), number(1)])  # to read; second level; data
+        return context.get_dummy_value()
+
+    return types.void(address), generate
+
+
 @compiled
-def copy_spans(gene_addresses, count_addresses, sizes, of, start, stop, genes, counts):
+def check_spans(sizes, of, start, stop):
+    """The first i for which start[i] to stop[i] does not lie in array of[i], -1 if there is none; numbers of all."""
+    numbers = 0
+    for i in range(len(of)):
+        if not 0 <= start[i] <= stop[i] <= sizes[of[i]]:
+            return i, 0
+        numbers += stop[i] - start[i]
+    return -1, numbers
+
+
+@compiled
+def copy_spans(gene_addresses, count_addresses, of, start, stop, genes, counts):
     """Copy numbers start[i] to stop[i] of the arrays of[i], for one i after the other, to genes and to counts.
 
     Args:
-        gene_addresses, count_addresses, sizes: of contiguous arrays of the types of genes and of counts.
+        gene_addresses, count_addresses: of contiguous arrays of the types of genes and of counts.
+        of, start, stop: within the arrays, which is not checked; as many numbers as genes and counts have room for.
 
     Returns:
-        The first i whose numbers do not all lie in its arrays and in what is written, -1 if there is none; the largest
-        count.
+        The largest count.
     """
     at, largest = 0, np.zeros(1, counts.dtype)[0]
     for i in range(len(of)):
+        if i + 1 < len(of):  # far away in memory, it comes while this one is copied
+            following = of[i + 1]
+            for k in range(start[i + 1], stop[i + 1], LINE // genes.itemsize):
+                prefetch(gene_addresses[following] + k * genes.itemsize)
+                prefetch(count_addresses[following] + k * counts.itemsize)
         size = stop[i] - start[i]
-        if start[i] < 0 or size < 0 or stop[i] > sizes[of[i]] or at + size > len(genes):
-            return i, largest
         gene = carray(pointer(gene_addresses[of[i]] + start[i] * genes.itemsize), (size,), genes.dtype)
         count = carray(pointer(count_addresses[of[i]] + start[i] * counts.itemsize), (size,), counts.dtype)
         new_gene, new_count = genes[at : at + size], counts[at : at + size]
@@ -161,7 +195,6 @@ def copy_spans(gene_addresses, count_addresses, sizes, of, start, stop, genes, c
             new_gene[k] = gene[k]
         for k in range(size):
             new_count[k] = count[k]
-            if count[k] > largest:
-                largest = count[k]
+            largest = max(largest, count[k])
         at += size
-    return -1, largest
+    return largest

@@ -32,14 +32,13 @@ class Spans:
             IndexError: a stretch does not lie within its place; with the number of the stretch and the size of its
                 place.
         """
-        from scfm.corpus.kernels import copy_spans
+        from scfm.corpus.kernels import check_spans, copy_spans
 
-        size = int(np.maximum(stop - start, 0).sum())
-        genes, counts = (np.empty(size, kind) for kind in self._types)
-        wrong, largest = copy_spans(*self._addresses, self._sizes, of, start, stop, genes, counts)
+        wrong, size = check_spans(self._sizes, of, start, stop)
         if wrong >= 0:
             raise IndexError(wrong, int(self._sizes[of[wrong]]))
-        return genes, counts, largest
+        genes, counts = (np.empty(size, kind) for kind in self._types)
+        return genes, counts, copy_spans(*self._addresses, of, start, stop, genes, counts)
 
 
 def _alike(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
