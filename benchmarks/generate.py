@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix
 
 from scfm.corpus import write_shards
 from scfm.corpus.build import build_soma
+from scfm.corpus.csr import as_counts
 from scfm.datasets import Dataset
 
 BLOCK = 10_000
@@ -59,7 +60,7 @@ def shards(folder: Path, cells: int, genes: int, expressed: int) -> Path:
         names = gene_names(genes)["symbol"].rename("gene").to_frame().assign(ensembl="")
         blocks = list(generate(cells, genes, expressed))
         obs = [pd.DataFrame({"dataset_id": "d", "split": "train"}, index=range(block.shape[0])) for block in blocks]
-        whole = [block.astype(np.int32) for block in blocks]
+        whole = [as_counts(block.astype(np.int32)) for block in blocks]
         write_shards(folder, zip(whole, obs, strict=True), names, ["d"], np.ones((1, genes), bool))
     return folder
 

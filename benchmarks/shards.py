@@ -3,9 +3,10 @@
     PYTHONPATH=src:benchmarks python benchmarks/shards.py FOLDER --cells 60000 --genes 19000 --expressed 1900
     PYTHONPATH=src:benchmarks python benchmarks/shards.py FOLDER --cells 30000 100000 300000 --expressed 500
 
-Every step is a process of its own, as in the workflow; the store is made beforehand and not counted. `share` is the
-time of reading and discarding twice (the stage reads twice) over the time of the steps that read and write counts,
-with the library's default settings and with those of the stage.
+Every step is a process of its own, as in the workflow; the store is made beforehand and not counted. Figures are
+medians of three rounds, in which everything takes turns. `share` is the time of reading and discarding twice (the stage
+reads twice) over the time of the steps that read and write counts, with the library's default settings and with those
+of the stage.
 """
 
 import argparse
@@ -30,6 +31,8 @@ RULES = {"qc": {"min_counts": 1, "min_genes": 1}, "split": {"by": "cell", "fract
 
 DISCARD = {"--discard": {}, "--discard-reusing": READING}
 """Ways to read and discard once: with the library's defaults; with the stage's settings, which reuse memory."""
+ROUNDS = 3
+COUNTED = ("scan", "scatter", "gather")
 
 
 def discard(path: Path, config: dict) -> None:
@@ -100,15 +103,17 @@ def run(folder: Path, cells: int, genes: int, expressed: int, parts: int, bucket
     """Print the steps of one store; return its row of the summary."""
     folder = folder / f"{cells}-{genes}-{expressed}"
     path = store(folder, cells, genes, expressed)
-    reading = {name: [step(name, __file__, name, str(path)) for _ in range(3)] for name in DISCARD}
-    steps = pd.DataFrame(stage(folder, path, parts, buckets))
-    table = steps.groupby("step", sort=False).agg({"s": "sum", "cpu s": "sum", "peak MiB": "max", "read MiB": "sum"})
-    for name, times in reading.items():
-        middle = sorted(times, key=lambda row: row["s"])[len(times) // 2]
-        table.loc[name] = [middle[column] for column in table.columns]
+    rounds = []
+    for _ in range(ROUNDS):
+        steps = [step(name, __file__, name, str(path)) for name in DISCARD] + stage(folder, path, parts, buckets)
+        table = pd.DataFrame(steps).groupby("step", sort=False)
+        rounds.append(table.agg({"s": "sum", "cpu s": "sum", "peak MiB": "max", "read MiB": "sum"}))
+    table = pd.concat(rounds).groupby(level=0, sort=False).median()
+    every = {name: [2 * r.loc[name, "s"] / r.loc[list(COUNTED), "s"].sum() for r in rounds] for name in DISCARD}
+    print("shares of the rounds:", {name: [round(float(x), 2) for x in shares] for name, shares in every.items()})
     print(f"\n{cells:,} cells x {genes:,} genes, about {expressed:,} expressed; {parts} parts, {buckets} buckets")
     print(table.round(1).to_string())
-    counted = table.loc[["scan", "scatter", "gather"], "s"].sum()
+    counted = table.loc[list(COUNTED), "s"].sum()
     return {
         "cells": cells,
         "stage s": table.loc[["scan", "select", "scatter", "gather"], "s"].sum(),

@@ -66,6 +66,7 @@ def write_toy(folder: Path, train: int = 192, validation: int = 48, **columns) -
     from scipy.sparse import csr_matrix
 
     from scfm.corpus import write_shards
+    from scfm.corpus.csr import as_counts
 
     counts, cells = toy_counts(train + validation, seed=0)
     cells["split"] = ["train"] * train + ["validation"] * validation
@@ -74,7 +75,7 @@ def write_toy(folder: Path, train: int = 192, validation: int = 48, **columns) -
     measured = np.ones((2, GENES), bool)
     measured[1, list(UNMEASURED)] = False
     half = len(cells) // 2
-    parts = [(csr_matrix(counts[i:j]), cells.iloc[i:j]) for i, j in ((0, half), (half, len(cells)))]
+    parts = [(as_counts(csr_matrix(counts[i:j])), cells.iloc[i:j]) for i, j in ((0, half), (half, len(cells)))]
     write_shards(folder, parts, genes, ["d0", "d1"], measured)
     return folder
 

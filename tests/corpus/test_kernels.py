@@ -7,7 +7,6 @@ import pytest
 from scipy.sparse import coo_matrix, csr_matrix
 
 from scfm.corpus.common import FIXED_POINT
-from scfm.corpus.csr import row_sums
 from scfm.corpus.kernels import (
     SMALL,
     add_gene_sums,
@@ -15,6 +14,7 @@ from scfm.corpus.kernels import (
     map_columns,
     marked_sums,
     place_triplets,
+    row_sums,
 )
 
 

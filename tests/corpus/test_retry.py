@@ -97,7 +97,7 @@ def test_a_store_that_never_answers_leaves_nothing(local_soma, flaky_counts, tmp
 def test_a_part_that_dies_midway_is_made_again_alone(local_soma, monkeypatch, tmp_path):
     for k in (0, 1):
         scan(settings(local_soma), k, 2, tmp_path / "whole" / f"part-{k}")
-    original = SomaStore.counts
+    original = SomaStore.read
 
     def dies(store, start, stop, joinids):
         if start > 300:
@@ -105,7 +105,7 @@ def test_a_part_that_dies_midway_is_made_again_alone(local_soma, monkeypatch, tm
         return original(store, start, stop, joinids)
 
     scan(settings(local_soma), 0, 2, tmp_path / "again" / "part-0")
-    monkeypatch.setattr(SomaStore, "counts", dies)
+    monkeypatch.setattr(SomaStore, "read", dies)
     with pytest.raises(KeyboardInterrupt):
         scan(settings(local_soma), 1, 2, tmp_path / "again" / "part-1")
     assert [path.name for path in (tmp_path / "again").iterdir()] == ["part-0"]

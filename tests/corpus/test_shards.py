@@ -6,7 +6,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from scfm.corpus import Shards, write_shards
-from scfm.corpus.csr import write_csr
+from scfm.corpus.csr import as_counts, write_csr
 from scfm.errors import ScfmError
 
 
@@ -24,7 +24,7 @@ def shards(counts, tmp_path):
     genes = pd.DataFrame({"gene": [f"G{i}" for i in range(17)]})
     cells = pd.DataFrame({"dataset_id": ["a", "b"] * 11 + ["a"], "split": ["train"] * 20 + ["validation"] * 3})
     bounds = [(0, 9), (9, 10), (10, 23)]
-    parts = [(csr_matrix(counts[i:j]), cells.iloc[i:j]) for i, j in bounds]
+    parts = [(as_counts(csr_matrix(counts[i:j])), cells.iloc[i:j]) for i, j in bounds]
     write_shards(tmp_path / "shards", parts, genes, ["b", "a"], np.ones((2, 17)), {"release": "x"})
     return Shards.open(tmp_path / "shards")
 
@@ -79,7 +79,9 @@ def test_more_genes_than_16_bits_is_an_error(tmp_path):
 def test_the_last_gene_id_of_16_bits_fits(tmp_path):
     genes = pd.DataFrame({"gene": [f"G{i}" for i in range(65_536)]})
     one = csr_matrix(([7], ([0], [65_535])), shape=(1, 65_536))
-    write_shards(tmp_path / "s", [(one, pd.DataFrame({"dataset_id": ["a"]}))], genes, ["a"], np.ones((1, 65_536)))
+    write_shards(
+        tmp_path / "s", [(as_counts(one), pd.DataFrame({"dataset_id": ["a"]}))], genes, ["a"], np.ones((1, 65_536))
+    )
     gene, count, _ = Shards.open(tmp_path / "s").read(np.array([0]))
     assert gene.tolist() == [65_535]
     assert count.tolist() == [7]

@@ -44,6 +44,13 @@ def test_counts_genes_and_presence_come_back(two):
         assert store.counts(1, 3, np.array([], dtype=int)).shape == (0, 4)
 
 
+def test_what_was_read_is_put_together_without_the_store(two):
+    with open_source(Files(kind="files", datasets=("a", "b")), two) as store:
+        assemble, nothing = store.read(0, 3, np.array([0, 2])), store.read(0, 3, np.array([], dtype=int))
+    assert assemble().toarray().tolist() == [[1, 0, 70_000, 0], [0, 0, 3, 4]]
+    assert nothing().shape == (0, 4)
+
+
 def test_every_deposited_count_is_in_the_store(census, local_soma):
     with open_source(Soma(kind="soma", uri=str(local_soma))) as store:
         obs = store.obs(0, store.cells)

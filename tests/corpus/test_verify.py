@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from scfm.cli import app
 from scfm.corpus import write_shards
 from scfm.corpus.common import TEXT
+from scfm.corpus.csr import as_counts
 from scfm.corpus.verify import verify
 from scfm.corpus.write import file_digests
 from scfm.errors import ScfmError
@@ -180,7 +181,7 @@ def test_counts_above_16_bits_are_checked_too(tmp_path):
     cells = pd.DataFrame(dict.fromkeys((*TEXT, "split"), "unknown"), index=[0, 1])
     cells = cells.assign(soma_joinid=[5, 3], dataset_id="d", split="train")
     genes = pd.DataFrame({"gene": ["A", "B", "C"]})
-    write_shards(tmp_path / "s", [(csr_matrix(counts), cells)], genes, ["d"], np.ones((1, 3)))
+    write_shards(tmp_path / "s", [(as_counts(csr_matrix(counts)), cells)], genes, ["d"], np.ones((1, 3)))
     assert verify(tmp_path / "s")["cells"] == 2
     change_array(tmp_path / "s", "shard-00000/overflow.npy", lambda table: table.__setitem__((1, 1), 70_001))
     assert "cell 1 has n_counts" in fault(tmp_path / "s")

@@ -8,6 +8,7 @@ from scipy.sparse import csr_matrix
 from torch.utils.data import DataLoader
 
 from scfm.corpus import Shards, write_shards
+from scfm.corpus.csr import as_counts
 from scfm.errors import ScfmError
 from scfm.models.bmfm.selection import most_tokens
 from scfm.models.bmfm.view import make_view
@@ -209,7 +210,7 @@ def test_narrow_integers_widen_on_the_device(tmp_path):
     counts = np.array([[0, 70_000, 1], [3, 0, 65_535]])
     cells = pd.DataFrame({"dataset_id": ["d", "d"], "split": "train"})
     genes = pd.DataFrame({"gene": ["a", "b", "c"], "ensembl": ""})
-    write_shards(tmp_path / "s", [(csr_matrix(counts), cells)], genes, ["d"], np.ones((1, 3), bool))
+    write_shards(tmp_path / "s", [(as_counts(csr_matrix(counts)), cells)], genes, ["d"], np.ones((1, 3), bool))
     shards = Shards.open(tmp_path / "s")
     batch = read(shards, np.array([1]), {})
     assert (batch.gene.dtype, read(shards, np.array([0]), {}).count.dtype) == (torch.uint16, torch.int64)

@@ -78,9 +78,11 @@ def scan(
     datasets: Rows = NO_ROWS,
 ) -> None:
     """Measure quality over one range of the store."""
+    from scfm.corpus.memory import keep_freed_memory
     from scfm.corpus.scan import scan as run
     from scfm.corpus.settings import ScanSettings
 
+    keep_freed_memory()
     done = run(parse(ScanSettings, settings, "--settings"), part, parts, out, soma, _paired(deposits, datasets))
     print(f"corpus scan: part {part} of {parts}, {done['rows']:,} of {done['stop'] - done['start']:,} cells")
 
@@ -141,9 +143,11 @@ def scatter(
     datasets: Rows = NO_ROWS,
 ) -> None:
     """Bring the chosen counts of one range into shard order."""
+    from scfm.corpus.memory import keep_freed_memory
     from scfm.corpus.scatter import scatter as run
     from scfm.corpus.settings import ScatterSettings
 
+    keep_freed_memory()
     done = run(
         parse(ScatterSettings, settings, "--settings"), selection, part, parts, out, soma, _paired(deposits, datasets)
     )
@@ -158,7 +162,9 @@ def gather(
 ) -> None:
     """Merge the scattered parts into training shards."""
     from scfm.corpus.gather import gather as run
+    from scfm.corpus.memory import keep_freed_memory
 
+    keep_freed_memory()
     done = run(selection, parts, out)
     print(f"corpus gather: {done['cells']:,} cells, {done['genes']:,} genes, {len(done['shards'])} shards")
 

@@ -11,7 +11,9 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
+from scfm.corpus.reader import Counts
 from scfm.corpus.spans import Spans
 from scfm.errors import ScfmError
 
@@ -88,7 +90,7 @@ class CountsFolder:
             raise ScfmError(f"{self.folder}: overflow.npy lacks a count that counts.npy refers to; write it again")
         return table[row, 1]
 
-    def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def read(self, rows: np.ndarray) -> Counts:
         """As `CountsFolders.read`, the given rows of this folder."""
         return CountsFolders([self]).read(np.zeros(len(rows), dtype=np.int64), self.indptr[rows], self.indptr[rows + 1])
 
@@ -104,17 +106,11 @@ class CountsFolders:
         self.folders = folders
         self._spans = Spans([f.genes for f in folders], [f.counts for f in folders])
 
-    def read(
-        self, folder: np.ndarray, start: np.ndarray, stop: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def read(self, folder: np.ndarray, start: np.ndarray, stop: np.ndarray) -> Counts:
         """Read cells in the order asked.
 
         Args:
             folder, start, stop: int64 [cells], which of the folders and which nonzeros of it.
-
-        Returns:
-            gene uint16 [nnz]; counts [nnz], uint16, or int64 if one of them needs more; expressed genes of each cell
-            int64 [cells].
 
         Raises:
             ScfmError: a cell does not lie within its folder, or overflow.npy lacks a count.
@@ -144,13 +140,27 @@ class CountsFolders:
         return counts
 
 
-def row_sums(indptr: np.ndarray, data: np.ndarray) -> np.ndarray:
-    """Total of each row, int64 [rows]; for narrow integers several times faster than scipy's sum."""
-    sums = np.zeros(len(indptr) - 1, dtype=np.int64)
-    filled = np.flatnonzero(np.diff(indptr))
-    if filled.size:
-        sums[filled] = np.add.reduceat(data, indptr[filled], dtype=np.int64)
-    return sums
+def as_counts(matrix: csr_matrix) -> Counts:
+    """The rows of a matrix of counts [cells, genes] in narrow integers, genes ascending; sorts the matrix.
+
+    Raises:
+        ScfmError: more than 65,536 genes.
+    """
+    refuse_many_genes(matrix.shape[1])
+    matrix.sort_indices()
+    small = not matrix.nnz or matrix.data.max() < SENTINEL
+    count = matrix.data.astype(np.uint16 if small else np.int64, copy=False)
+    return matrix.indices.astype(np.uint16), count, np.diff(matrix.indptr).astype(np.int64)
+
+
+def refuse_many_genes(genes: int) -> None:
+    """Refuse more genes than 16 bits can number.
+
+    Raises:
+        ScfmError: there are more than 65,536.
+    """
+    if genes > MAX_GENES:
+        raise ScfmError(f"genes: {genes:,} genes do not fit 16-bit gene ids; keep at most {MAX_GENES:,}")
 
 
 def _map(path: Path) -> np.ndarray:

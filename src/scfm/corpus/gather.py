@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_matrix
 
 from scfm.corpus.csr import CountsFolder, CountsFolders
+from scfm.corpus.reader import Counts
 from scfm.corpus.write import write_shards
 from scfm.errors import ScfmError
 from scfm.files import must_exist
@@ -42,7 +42,7 @@ def gather(selection: Path, parts: Sequence[Path], out: Path) -> dict:
     empty = sum(int((np.diff(counts.indptr) == 0).sum()) for counts, _ in runs)
     about = {key: value for key, value in manifest.items() if key not in ("cells", "genes")}
     about |= {"cells_without_kept_gene": empty}
-    buckets = _buckets(cells, runs, len(genes), manifest["buckets"])
+    buckets = _buckets(cells, runs, manifest["buckets"])
     return write_shards(out, buckets, genes, datasets, measured, about)
 
 
@@ -55,9 +55,9 @@ def _runs(folder: Path, manifest: dict) -> list[tuple[CountsFolder, np.ndarray]]
 
 
 def _buckets(
-    cells: pd.DataFrame, runs: list[tuple[CountsFolder, np.ndarray]], genes: int, buckets: int
-) -> Iterator[tuple[csr_matrix, pd.DataFrame]]:
-    """(counts [cells, genes], cells) of one bucket after the other, in row order."""
+    cells: pd.DataFrame, runs: list[tuple[CountsFolder, np.ndarray]], buckets: int
+) -> Iterator[tuple[Counts, pd.DataFrame]]:
+    """(counts, cells) of one bucket after the other, in row order."""
     edges = len(cells) * np.arange(buckets + 1) // buckets
     for start, stop in pairwise(edges):
         # Opened anew, so that what was mapped of them does not add up over the buckets.
@@ -73,6 +73,4 @@ def _buckets(
         )
         gene, count, lengths = CountsFolders(folders).read(of[order], begin[order], end[order])
         kept = lengths > 0
-        indptr = np.concatenate([[0], np.cumsum(lengths[kept])])
-        bucket = csr_matrix((count, gene, indptr), shape=(int(kept.sum()), genes))
-        yield bucket, cells.iloc[start:stop][kept].drop(columns=["row", "mito_fraction"])
+        yield (gene, count, lengths[kept]), cells.iloc[start:stop][kept].drop(columns=["row", "mito_fraction"])

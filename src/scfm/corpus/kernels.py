@@ -61,6 +61,16 @@ def place_triplets(row, column, value, first, position, at, indices, data):
 
 
 @compiled
+def row_sums(indptr, data):
+    """Total of each row, int64 [rows]."""
+    sums = np.zeros(len(indptr) - 1, np.int64)
+    for row in range(len(sums)):
+        for count in data[indptr[row] : indptr[row + 1]]:
+            sums[row] += np.int64(count)
+    return sums
+
+
+@compiled
 def marked_sums(indptr, indices, data, marked):
     """Total of each row over the marked columns, int64 [rows]; marked: bool [columns]."""
     sums = np.zeros(len(indptr) - 1, np.int64)

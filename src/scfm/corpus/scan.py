@@ -1,6 +1,6 @@
 """First read of the store: quality metrics of cells, and sums of genes, over one contiguous range."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +9,6 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from scfm.corpus.ahead import ahead
-from scfm.corpus.csr import row_sums
 from scfm.corpus.settings import CellQC, ScanSettings
 from scfm.corpus.source import Store, open_source
 from scfm.datasets import Dataset
@@ -64,8 +63,8 @@ def scan(
         folder.mkdir()
         obs, sums, metrics = store.obs(start, stop), _Sums(store), []
         genes, seen = _mitochondrial(store, obs["dataset_id"])
-        for rows, counts in ahead(_blocks(store, obs["soma_joinid"].to_numpy(), start, stop, settings.block)):
-            block = obs.iloc[rows]
+        for rows, assemble in ahead(_blocks(store, obs["soma_joinid"].to_numpy(), start, stop, settings.block)):
+            block, counts = obs.iloc[rows], assemble()
             metrics.append(cell_metrics(counts, block["dataset_id"], genes, seen))
             sums.add(counts, metrics[-1]["n_counts"], block["dataset_id"], passes(metrics[-1], settings.qc))
         cells = obs.join(pd.concat(metrics)) if metrics else obs
@@ -80,11 +79,13 @@ def scan(
     return about
 
 
-def _blocks(store: Store, joinids: np.ndarray, start: int, stop: int, block: int) -> Iterator[tuple[slice, csr_matrix]]:
-    """Which of the cells, and their counts, block after block."""
+def _blocks(
+    store: Store, joinids: np.ndarray, start: int, stop: int, block: int
+) -> Iterator[tuple[slice, Callable[[], csr_matrix]]]:
+    """Which of the cells, and what gives their counts, block after block."""
     for low, high in blocks(start, stop, block):
         rows = slice(*np.searchsorted(joinids, [low, high]))
-        yield rows, store.counts(low, high, joinids[rows])
+        yield rows, store.read(low, high, joinids[rows])
 
 
 def _mitochondrial(store: Store, dataset_id: pd.Series) -> tuple[np.ndarray, pd.Series]:
@@ -106,7 +107,7 @@ def cell_metrics(counts: csr_matrix, dataset_id: pd.Series, mitochondrial: np.nd
     Args:
         mitochondrial: bool [features]. seen: bool by dataset, it measures such genes; the fraction is NaN elsewhere.
     """
-    from scfm.corpus.kernels import marked_sums
+    from scfm.corpus.kernels import marked_sums, row_sums
 
     total = row_sums(counts.indptr, counts.data)
     share = marked_sums(counts.indptr, counts.indices, counts.data, mitochondrial) / np.maximum(total, 1)

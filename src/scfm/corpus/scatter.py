@@ -1,7 +1,7 @@
 """Second read of the store: bring the chosen counts of one range into shard order."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from scfm.corpus.ahead import ahead
-from scfm.corpus.csr import SENTINEL, write_csr
+from scfm.corpus.csr import as_counts, write_csr
 from scfm.corpus.scan import blocks, part_range
 from scfm.corpus.settings import ScatterSettings, Source
 from scfm.corpus.source import Store, open_source
@@ -57,7 +57,7 @@ def scatter(
         joinids, rows = _own(selection, start, stop)
         folder.mkdir()
         blocks_of_part = ahead(_blocks(store, joinids, rows, settings.block, start, stop))
-        pieces = (_narrow(onto_genes(counts, gene_of, genes), own) for counts, own in blocks_of_part)
+        pieces = ((*as_counts(onto_genes(assemble(), gene_of, genes)), own) for assemble, own in blocks_of_part)
         runs = 0
         for collected in ahead(_runs(pieces, run)):
             _write_run(folder / f"run-{runs:05d}", collected)
@@ -97,13 +97,6 @@ def onto_genes(counts: csr_matrix, gene_of: np.ndarray, genes: int) -> csr_matri
     return out
 
 
-def _narrow(counts: csr_matrix, rows: np.ndarray) -> Piece:
-    # No gene index is past 16 bits, since the selection refuses such.
-    small = not counts.nnz or counts.data.max() < SENTINEL
-    count = counts.data.astype(np.uint16 if small else np.int64, copy=False)
-    return counts.indices.astype(np.uint16), count, np.diff(counts.indptr).astype(np.int64), rows
-
-
 def _own(selection: Path, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
     """soma_joinid, ascending, and row in the shards of the chosen cells of one range, int64."""
     where = [("soma_joinid", ">=", start), ("soma_joinid", "<", stop)]
@@ -113,11 +106,11 @@ def _own(selection: Path, start: int, stop: int) -> tuple[np.ndarray, np.ndarray
 
 def _blocks(
     store: Store, joinids: np.ndarray, rows: np.ndarray, block: int, start: int, stop: int
-) -> Iterator[tuple[csr_matrix, np.ndarray]]:
-    """Counts of the chosen cells and their rows in the shards, block after block."""
+) -> Iterator[tuple[Callable[[], csr_matrix], np.ndarray]]:
+    """What gives the counts of the chosen cells, and their rows in the shards, block after block."""
     for low, high in blocks(start, stop, block):
         own = slice(*np.searchsorted(joinids, [low, high]))
-        yield store.counts(low, high, joinids[own]), rows[own]
+        yield store.read(low, high, joinids[own]), rows[own]
 
 
 def _runs(pieces: Iterable[Piece], run: int) -> Iterator[list[Piece]]:

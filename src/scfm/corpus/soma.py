@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeVar
 
 import numpy as np
@@ -19,6 +19,8 @@ from scfm.corpus.value_filter import refuse_not
 from scfm.errors import ScfmError
 
 Result = TypeVar("Result")
+Triplets = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Row, column and value of some nonzeros."""
 READING = {"soma.init_buffer_bytes": 16 * 1024**2, "sm.mem.malloc_trim": "false"}
 """Bytes of one column of one piece of a read, and no giving back of memory after each read. The C library keeps what is
 below 32 MiB for the next piece; with TileDB's defaults half of the time is spent on clearing new memory."""
@@ -91,23 +93,29 @@ class SomaStore:
     def counts(self, start: int, stop: int, joinids: np.ndarray) -> csr_matrix:
         """Counts of the given cells of [start, stop), CSR [len(joinids), features].
 
-        The range is read in one contiguous sweep, which is far cheaper than random ids, and filtered here.
-
         Args:
             joinids: ascending soma_joinids inside the range.
 
         Raises:
             ScfmError: a value is negative or not an integer, or the store does not answer.
         """
+        return self.read(start, stop, joinids)()
+
+    def read(self, start: int, stop: int, joinids: np.ndarray) -> Callable[[], csr_matrix]:
+        """As `counts`, which what is returned puts together when it is called; only the reading is done here.
+
+        The range is read in one contiguous sweep, which is far cheaper than random ids, and filtered afterwards.
+        """
+        pieces = self._read(lambda: self._triplets(joinids)) if len(joinids) else []
+        return partial(self._assemble, pieces, start, stop - start, joinids - start, len(self.features))
+
+    def _assemble(self, pieces: list[Triplets], start: int, size: int, cells: np.ndarray, features: int) -> csr_matrix:
+        """Counts of these cells of a range of some size, given from its start on."""
         from scfm.corpus.kernels import count_triplets, place_triplets
 
-        shape = (len(joinids), len(self.features))
-        if not len(joinids):
-            return csr_matrix(shape, dtype=np.int32)
-        position = np.full(stop - start, -1, dtype=np.int32)
-        position[joinids - start] = np.arange(len(joinids))
-        pieces = self._read(lambda: self._triplets(joinids))
-        lengths = np.zeros(len(joinids), dtype=np.int64)
+        position = np.full(size, -1, dtype=np.int32)
+        position[cells] = np.arange(len(cells))
+        lengths = np.zeros(len(cells), dtype=np.int64)
         checks = [count_triplets(row, value, start, position, lengths) for row, _, value in pieces]
         refuse_no_counts(any(wrong for wrong, _ in checks), f"{self.uri}: X['raw']")
         indptr = np.concatenate([[0], np.cumsum(lengths)])
@@ -116,7 +124,7 @@ class SomaStore:
         following = indptr[:-1].copy()
         for piece in pieces:
             place_triplets(*piece, start, position, following, indices, data)
-        return csr_matrix((data, indices, indptr), shape=shape)
+        return csr_matrix((data, indices, indptr), shape=(len(cells), features))
 
     def _read(self, read: Callable[[], Result]) -> Result:
         return patiently(read, FAULTS, self.uri, self.retry)
@@ -126,7 +134,7 @@ class SomaStore:
         read = self.experiment.obs.read(coords=ids, value_filter=value_filter or None, column_names=columns)
         return read.concat().to_pandas()
 
-    def _triplets(self, joinids: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def _triplets(self, joinids: np.ndarray) -> list[Triplets]:
         """Row, column and value of every nonzero between the first and the last of these cells, as they arrive."""
         x = self.experiment.ms["RNA"].X["raw"]
         tables = x.read((slice(int(joinids[0]), int(joinids[-1])), slice(None))).tables()

@@ -1,6 +1,6 @@
 """One interface to every source of cells: a SOMA, or deposits read in place."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -38,6 +38,9 @@ class Store(Protocol):
 
     def counts(self, start: int, stop: int, joinids: np.ndarray) -> csr_matrix:
         """Counts of the given cells of [start, stop), ascending: CSR [len(joinids), features] of `raw_counts`."""
+
+    def read(self, start: int, stop: int, joinids: np.ndarray) -> Callable[[], csr_matrix]:
+        """As `counts`, but what can be done in another thread than the reading is left to the call of the result."""
 
 
 @contextmanager

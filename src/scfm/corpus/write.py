@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_matrix
 
 from scfm.corpus.ahead import ahead
-from scfm.corpus.csr import MAX_GENES, row_sums, write_csr
+from scfm.corpus.csr import refuse_many_genes, write_csr
 from scfm.corpus.joinids import joinids_sha256
+from scfm.corpus.reader import Counts
 from scfm.errors import ScfmError
 from scfm.files import whole, write_json
 
@@ -21,7 +21,7 @@ ARRAYS = ("indptr", "genes", "counts", "overflow")
 
 def write_shards(
     path: Path,
-    parts: Iterable[tuple[csr_matrix, pd.DataFrame]],
+    parts: Iterable[tuple[Counts, pd.DataFrame]],
     genes: pd.DataFrame,
     datasets: list[str],
     measured: np.ndarray,
@@ -30,8 +30,8 @@ def write_shards(
     """Write a shards directory, one shard for each part; it appears only when whole.
 
     Args:
-        parts: (counts CSR [cells, genes], one row of cell columns for each cell), one shard each; the next one is
-            made while one is written.
+        parts: (counts of some cells, genes ascending in each; one row of cell columns for each), one shard each; the
+            next one is made while one is written.
         genes: row = gene index, column `gene` unique.
         datasets, measured: ids and bool [datasets, genes].
         about: further entries of the manifest.
@@ -42,20 +42,22 @@ def write_shards(
     Raises:
         ScfmError: more than 65,536 genes, repeated genes, or no cell at all.
     """
-    if len(genes) > MAX_GENES:
-        raise ScfmError(f"genes: {len(genes):,} genes do not fit 16-bit gene ids; keep at most {MAX_GENES:,}")
+    from scfm.corpus.kernels import row_sums
+
+    refuse_many_genes(len(genes))
     if not genes["gene"].is_unique:
         raise ScfmError(f"genes: '{genes['gene'][genes['gene'].duplicated()].iloc[0]}' occurs twice; merge its rows")
     digests: list[Future] = []
     with whole(path) as folder, ThreadPoolExecutor(1) as pool:
         folder.mkdir()
         shards, tables = [], []
-        for counts, cells in ahead(parts):
+        for (gene, count, lengths), cells in ahead(parts):
             name = f"shard-{len(shards):05d}"
-            counts.sort_indices()
-            write_csr(folder / name, counts.indptr, counts.indices, counts.data)
-            shards.append({"name": name, "cells": counts.shape[0], "nnz": int(counts.nnz)})
-            tables.append(_with_totals(counts, cells))
+            indptr = np.concatenate([[0], np.cumsum(lengths)])
+            write_csr(folder / name, indptr, gene, count)
+            shards.append({"name": name, "cells": len(lengths), "nnz": len(gene)})
+            # Totals over the kept genes of the whole cell: what normalisation divides by.
+            tables.append(cells.assign(n_counts=row_sums(indptr, count), n_genes=lengths))
             digests.append(pool.submit(file_digests, folder, [f"{name}/{array}.npy" for array in ARRAYS]))
         cells = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
         if cells.empty:
@@ -80,11 +82,3 @@ def file_digests(folder: Path, names: Sequence[str]) -> dict[str, dict]:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         digests[name] = {"bytes": (folder / name).stat().st_size, "sha256": sha256}
     return digests
-
-
-def _with_totals(counts: csr_matrix, cells: pd.DataFrame) -> pd.DataFrame:
-    """Totals over the kept genes of the whole cell: what normalisation divides by."""
-    return cells.assign(
-        n_counts=row_sums(counts.indptr, counts.data),
-        n_genes=np.diff(counts.indptr).astype(np.int64),
-    )
