@@ -1,6 +1,7 @@
 """From counts of features to ordered runs of counts of genes."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ from scipy.sparse import csr_matrix, random
 from scfm.corpus.ahead import ahead
 from scfm.corpus.common import WIDE, raw_counts
 from scfm.corpus.gather import gather
-from scfm.corpus.scan import blocks
+from scfm.corpus.scan import blocks, scan
 from scfm.corpus.scatter import onto_genes, scatter
-from scfm.corpus.settings import ScatterSettings
+from scfm.corpus.settings import CellQC, ScanSettings, ScatterSettings
+from scfm.corpus.soma import SomaStore
 from scfm.errors import ScfmError
 
 
@@ -71,3 +73,34 @@ def test_short_runs_give_the_same_shards(prepare, built, small, local_soma, tmp_
     assert json.loads((tmp_path / "part" / "part.json").read_text()) == done
     manifest = gather(tmp_path / "selection", [tmp_path / "part"], tmp_path / "shards")
     assert manifest["files"] == json.loads((built / "shards" / "manifest.json").read_text())["files"]
+
+
+@pytest.mark.parametrize("step", ["scan", "scatter"])
+def test_no_read_is_under_way_after_an_error(prepare, small, local_soma, monkeypatch, tmp_path, step):
+    """What was read is refused while the next block is read; the store must not be closed under that read."""
+    prepare(tmp_path, steps=("select",))
+    under_way, read = [], SomaStore._triplets
+
+    def slowly(store, joinids):
+        under_way.append(joinids)
+        time.sleep(0.2)
+        found = read(store, joinids)
+        under_way.pop()
+        return found
+
+    def refuse(*_):
+        time.sleep(0.1)
+        raise ScfmError("refused")
+
+    monkeypatch.setattr(SomaStore, "_triplets", slowly)
+    monkeypatch.setattr("scfm.corpus.soma.refuse_no_counts", refuse)
+    slices = {"source": small, "block": 64}
+    part = (0, 1, tmp_path / "again", local_soma)
+    run = {
+        "scan": lambda: scan(ScanSettings(**slices, qc=CellQC()), *part),
+        "scatter": lambda: scatter(ScatterSettings(**slices), tmp_path / "selection", *part),
+    }[step]
+    with pytest.raises(ScfmError, match="refused"):
+        run()
+    assert under_way == []
+    assert not (tmp_path / "again").exists()

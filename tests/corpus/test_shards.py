@@ -76,6 +76,17 @@ def test_more_genes_than_16_bits_is_an_error(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
+def test_what_is_no_count_or_not_of_one_length_is_an_error(tmp_path):
+    genes, cells = pd.DataFrame({"gene": ["A", "B"]}), pd.DataFrame({"dataset_id": ["a"]})
+    with pytest.raises(ScfmError, match="count -1 is negative"):
+        as_counts(csr_matrix([[0, -1], [2, 3]]))
+    gene, count = np.array([0, 1], np.uint16), np.array([5, 6], np.uint16)
+    for wrong in ((gene[:1], count, [2]), (gene, count[:1], [2]), (gene, count, [1])):
+        with pytest.raises(ScfmError, match="one of each for every nonzero"):
+            write_shards(tmp_path / "s", [((*wrong[:2], np.array(wrong[2])), cells)], genes, ["a"], np.ones((1, 2)))
+    assert not any(tmp_path.iterdir())
+
+
 def test_the_last_gene_id_of_16_bits_fits(tmp_path):
     genes = pd.DataFrame({"gene": [f"G{i}" for i in range(65_536)]})
     one = csr_matrix(([7], ([0], [65_535])), shape=(1, 65_536))

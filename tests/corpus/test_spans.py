@@ -1,5 +1,7 @@
 """Copies of stretches, against NumPy's slices; a stretch that does not exist is an error, never foreign memory."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -65,6 +67,23 @@ def test_stretch_that_does_not_exist(start, stop, wrong):
         with pytest.raises(IndexError) as error:
             Spans(*places).copy(np.zeros(2, np.int64), np.array(start), np.array(stop))
         assert error.value.args == (wrong, 10)
+
+
+def test_place_that_does_not_exist():
+    numbers, zero = np.arange(10, dtype=np.uint16), np.zeros(1, np.int64)
+    for place in (-1, 1, 7):
+        with pytest.raises(IndexError) as error:
+            Spans([numbers], [numbers]).copy(np.array([place]), zero, zero)
+        assert error.value.args == (0, 0)
+    with pytest.raises(ValueError, match="2 places, 1 starts and 1 stops"):
+        Spans([numbers], [numbers]).copy(np.zeros(2, np.int64), zero, zero)
+
+
+def test_copies_of_it_read_their_own_arrays():
+    numbers = np.arange(10, dtype=np.uint16)
+    other = pickle.loads(pickle.dumps(Spans([numbers], [numbers])))
+    numbers[:] = 0
+    assert other.copy(np.array([0]), np.array([7]), np.array([10]))[0].tolist() == [7, 8, 9]
 
 
 def test_bounds_past_the_counts_name_the_folder(tmp_path):

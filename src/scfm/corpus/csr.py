@@ -144,9 +144,11 @@ def as_counts(matrix: csr_matrix) -> Counts:
     """The rows of a matrix of counts [cells, genes] in narrow integers, genes ascending; sorts the matrix.
 
     Raises:
-        ScfmError: more than 65,536 genes.
+        ScfmError: more than 65,536 genes, or a negative count.
     """
     refuse_many_genes(matrix.shape[1])
+    if matrix.nnz and matrix.data.min() < 0:
+        raise ScfmError(f"count {matrix.data.min()} is negative; shards hold raw counts only")
     matrix.sort_indices()
     small = not matrix.nnz or matrix.data.max() < SENTINEL
     count = matrix.data.astype(np.uint16 if small else np.int64, copy=False)
@@ -166,4 +168,4 @@ def refuse_many_genes(genes: int) -> None:
 def _map(path: Path) -> np.ndarray:
     if not path.is_file():
         raise ScfmError(f"{path}: part of a shard is missing; write the shards again")
-    return np.load(path, mmap_mode="r").view(np.ndarray)  # slices of a plain array are made faster
+    return np.load(path, mmap_mode="r").view(np.ndarray)  # a plain array is indexed faster

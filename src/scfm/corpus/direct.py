@@ -32,7 +32,7 @@ class Direct(Reader):
     the shards leave out, are there, with no count; the rows of the two then differ.
 
     What is read when, and what a batch holds, is up to the spans asked for; tiledbsoma-ml reads them, one IO batch
-    ahead of use. An instance can be sent to another process, which must not be forked: TileDB and numba run threads.
+    ahead of use. An instance can be sent to another process, which must not be forked: TileDB runs threads.
     """
 
     start_method = "spawn"

@@ -173,7 +173,7 @@ def check_spans(sizes, of, start, stop):
     """The first i for which start[i] to stop[i] does not lie in array of[i], -1 if there is none; numbers of all."""
     numbers = 0
     for i in range(len(of)):
-        if not 0 <= start[i] <= stop[i] <= sizes[of[i]]:
+        if not (0 <= of[i] < len(sizes) and 0 <= start[i] <= stop[i] <= sizes[of[i]]):
             return i, 0
         numbers += stop[i] - start[i]
     return -1, numbers

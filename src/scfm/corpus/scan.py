@@ -1,6 +1,7 @@
 """First read of the store: quality metrics of cells, and sums of genes, over one contiguous range."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
@@ -63,10 +64,13 @@ def scan(
         folder.mkdir()
         obs, sums, metrics = store.obs(start, stop), _Sums(store), []
         genes, seen = _mitochondrial(store, obs["dataset_id"])
-        for rows, assemble in ahead(_blocks(store, obs["soma_joinid"].to_numpy(), start, stop, settings.block)):
-            block, counts = obs.iloc[rows], assemble()
-            metrics.append(cell_metrics(counts, block["dataset_id"], genes, seen))
-            sums.add(counts, metrics[-1]["n_counts"], block["dataset_id"], passes(metrics[-1], settings.qc))
+        read = _blocks(store, obs["soma_joinid"].to_numpy(), start, stop, settings.block)
+        # What reads ahead is closed first, so that no read is under way when the store closes.
+        with closing(ahead(read)) as blocks_of_part:
+            for rows, assemble in blocks_of_part:
+                block, counts = obs.iloc[rows], assemble()
+                metrics.append(cell_metrics(counts, block["dataset_id"], genes, seen))
+                sums.add(counts, metrics[-1]["n_counts"], block["dataset_id"], passes(metrics[-1], settings.qc))
         cells = obs.join(pd.concat(metrics)) if metrics else obs
         cells.to_parquet(folder / "cells.parquet", index=False)
         sums.table().to_parquet(folder / "genes.parquet", index=False)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -56,12 +57,14 @@ def scatter(
         start, stop = part_range(store.cells, part, parts)
         joinids, rows = _own(selection, start, stop)
         folder.mkdir()
-        blocks_of_part = ahead(_blocks(store, joinids, rows, settings.block, start, stop))
-        pieces = ((*as_counts(onto_genes(assemble(), gene_of, genes)), own) for assemble, own in blocks_of_part)
         runs = 0
-        for collected in ahead(_runs(pieces, run)):
-            _write_run(folder / f"run-{runs:05d}", collected)
-            runs += 1
+        # What reads ahead is closed first, so that no read is under way when the store closes.
+        with closing(ahead(_blocks(store, joinids, rows, settings.block, start, stop))) as blocks_of_part:
+            pieces = ((*as_counts(onto_genes(assemble(), gene_of, genes)), own) for assemble, own in blocks_of_part)
+            with closing(ahead(_runs(pieces, run))) as runs_of_part:
+                for collected in runs_of_part:
+                    _write_run(folder / f"run-{runs:05d}", collected)
+                    runs += 1
         about = {"start": start, "stop": stop, "cells": len(rows), "runs": runs}
         about["joinids_sha256"] = manifest["joinids_sha256"]
         write_json(folder / "part.json", about)

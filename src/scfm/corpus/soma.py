@@ -102,7 +102,7 @@ class SomaStore:
         return self.read(start, stop, joinids)()
 
     def read(self, start: int, stop: int, joinids: np.ndarray) -> Callable[[], csr_matrix]:
-        """As `counts`, which what is returned puts together when it is called; only the reading is done here.
+        """As `counts`, which what is returned puts together when it is called, once; only the reading is done here.
 
         The range is read in one contiguous sweep, which is far cheaper than random ids, and filtered afterwards.
         """
@@ -124,6 +124,7 @@ class SomaStore:
         following = indptr[:-1].copy()
         for piece in pieces:
             place_triplets(*piece, start, position, following, indices, data)
+        pieces.clear()  # they take as much again, and whoever holds the call holds them
         return csr_matrix((data, indices, indptr), shape=(len(cells), features))
 
     def _read(self, read: Callable[[], Result]) -> Result:

@@ -40,7 +40,8 @@ class Store(Protocol):
         """Counts of the given cells of [start, stop), ascending: CSR [len(joinids), features] of `raw_counts`."""
 
     def read(self, start: int, stop: int, joinids: np.ndarray) -> Callable[[], csr_matrix]:
-        """As `counts`, but what can be done in another thread than the reading is left to the call of the result."""
+        """As `counts`, but what can be done in another thread than the reading is left to the result,
+        which is called once."""
 
 
 @contextmanager

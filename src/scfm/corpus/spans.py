@@ -20,6 +20,9 @@ class Spans:
         sizes = [min(len(gene), len(count)) for gene, count in zip(genes, counts, strict=True)]
         self._sizes = np.array(sizes, dtype=np.int64)
 
+    def __reduce__(self) -> tuple:
+        return Spans, (self._genes, self._counts)  # the addresses hold in this process alone
+
     def copy(self, of: np.ndarray, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
         """The stretches start[i] to stop[i] of place of[i], one after the other; int64 [stretches] each.
 
@@ -30,13 +33,16 @@ class Spans:
 
         Raises:
             IndexError: a stretch does not lie within its place; with the number of the stretch and the size of its
-                place.
+                place, 0 if there is none.
+            ValueError: the three differ in length.
         """
         from scfm.corpus.kernels import check_spans, copy_spans
 
+        if not len(of) == len(start) == len(stop):
+            raise ValueError(f"{len(of)} places, {len(start)} starts and {len(stop)} stops; give as many of each")
         wrong, size = check_spans(self._sizes, of, start, stop)
         if wrong >= 0:
-            raise IndexError(wrong, int(self._sizes[of[wrong]]))
+            raise IndexError(wrong, int(self._sizes[of[wrong]]) if 0 <= of[wrong] < len(self._sizes) else 0)
         genes, counts = (np.empty(size, kind) for kind in self._types)
         return genes, counts, copy_spans(*self._addresses, of, start, stop, genes, counts)
 

@@ -54,6 +54,11 @@ def write_shards(
         for (gene, count, lengths), cells in ahead(parts):
             name = f"shard-{len(shards):05d}"
             indptr = np.concatenate([[0], np.cumsum(lengths)])
+            if not len(gene) == len(count) == indptr[-1]:
+                raise ScfmError(
+                    f"{path}: {name} has {len(gene):,} genes, {len(count):,} counts and cells of {indptr[-1]:,}; give "
+                    "one of each for every nonzero"
+                )
             write_csr(folder / name, indptr, gene, count)
             shards.append({"name": name, "cells": len(lengths), "nnz": len(gene)})
             # Totals over the kept genes of the whole cell: what normalisation divides by.
