@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from kill import kill
 
-# The kernel takes some 30 ms to give this memory back, after the last instruction and before the end.
-SLOW_END = "import os, sys; b = bytearray(1 << 27); b[::4096] = b'x' * (1 << 15); {}; print(flush=True); {}"
+# The kernel takes about 15 ms to give this memory back, after the last instruction and before the end.
+SLOW_END = "import os, sys; b = bytearray(1 << 28); b[::4096] = b'x' * (1 << 16); {}; print(flush=True); {}"
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def write_shards(
         The manifest; `files` holds size and digest of every other file, for `scfm corpus verify`.
 
     Raises:
-        ScfmError: more than 65,536 genes, repeated genes, or no cell at all.
+        ScfmError: more than 65,536 genes, repeated genes, no cell at all, or not as many genes as counts.
     """
     from scfm.corpus.kernels import row_sums
 
