@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -184,6 +185,21 @@ def test_help_of_the_program_imports_no_heavy_library():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [("doctor", "--study", "tiny"), ("embed", "none", "out", "--model", "none")])
+def test_a_line_is_one_write(words, unbuffered, tmp_path):
+    read, write = os.pipe2(os.O_DIRECT)  # each read returns what one write wrote
+    command = [sys.executable, "-m", "scfm", *words]
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=write, stderr=write)
+    os.close(write)
+    writes = list(iter(lambda: os.read(read, 1 << 16), b""))
+    os.close(read)
+    process.wait()
+    assert writes
+    assert [text for text in writes if not text.endswith(b"\n")] == []
 
 
 def test_unknown_commands_end_with_usage(run):

@@ -116,6 +116,9 @@ def _write(adata, path: Path) -> None:
 def main() -> None:
     """Run the command line; bad input or a disk that refuses ends it with one sentence on stderr and exit code 1."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that `finally` blocks run
+    for stream in (sys.stdout, sys.stderr):
+        # A line is one write, under PYTHONUNBUFFERED too: jobs that share a terminal do not mix their lines.
+        stream.reconfigure(line_buffering=True, write_through=False)
     # On a full disk h5py fails again as it lets go of its file, in places that no handler reaches.
     sys.excepthook = _unless_refused(sys.__excepthook__, lambda kind, error, trace: error)
     sys.unraisablehook = _unless_refused(sys.__unraisablehook__, lambda unraisable: unraisable.exc_value)
