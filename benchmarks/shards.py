@@ -65,11 +65,11 @@ def step(name: str, *command: str) -> dict:
     }
 
 
-def stage(folder: Path, path: Path, parts: int, buckets: int) -> list[dict]:
+def stage(folder: Path, path: Path, parts: int, shard_cells: int) -> list[dict]:
     """The steps of the stage, one process after the other."""
     work = folder / "stage"
     shutil.rmtree(work, ignore_errors=True)
-    given = {"source": {"kind": "soma", "uri": str(path)}, "parts": parts, "buckets": buckets}
+    given = {"source": {"kind": "soma", "uri": str(path)}, "parts": parts, "shard_cells": shard_cells}
     corpus = Corpus.model_validate({**given, **RULES})
 
     def settings(model: type) -> str:
@@ -99,19 +99,19 @@ def size(path: Path) -> float:
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 1024**2
 
 
-def run(folder: Path, cells: int, genes: int, expressed: int, parts: int, buckets: int) -> dict:
+def run(folder: Path, cells: int, genes: int, expressed: int, parts: int, shard_cells: int) -> dict:
     """Print the steps of one store; return its row of the summary."""
     folder = folder / f"{cells}-{genes}-{expressed}"
     path = store(folder, cells, genes, expressed)
     rounds = []
     for _ in range(ROUNDS):
-        steps = [step(name, __file__, name, str(path)) for name in DISCARD] + stage(folder, path, parts, buckets)
+        steps = [step(name, __file__, name, str(path)) for name in DISCARD] + stage(folder, path, parts, shard_cells)
         table = pd.DataFrame(steps).groupby("step", sort=False)
         rounds.append(table.agg({"s": "sum", "cpu s": "sum", "peak MiB": "max", "read MiB": "sum"}))
     table = pd.concat(rounds).groupby(level=0, sort=False).median()
     every = {name: [2 * r.loc[name, "s"] / r.loc[list(COUNTED), "s"].sum() for r in rounds] for name in DISCARD}
     print("shares of the rounds:", {name: [round(float(x), 2) for x in shares] for name, shares in every.items()})
-    print(f"\n{cells:,} cells x {genes:,} genes, about {expressed:,} expressed; {parts} parts, {buckets} buckets")
+    print(f"\n{cells:,} cells x {genes:,} genes, about {expressed:,} expressed; {parts} parts, {shard_cells:,} a shard")
     print(table.round(1).to_string())
     counted = table.loc[list(COUNTED), "s"].sum()
     return {
@@ -136,11 +136,11 @@ def main() -> None:
     parser.add_argument("--genes", type=int, default=19_000)
     parser.add_argument("--expressed", type=int, default=1_900)
     parser.add_argument("--parts", type=int, default=4)
-    parser.add_argument("--buckets", type=int, default=4)
+    parser.add_argument("--shard-cells", type=int, default=25_000)
     a = parser.parse_args()
     if not a.folder:
         return
-    rows = [run(a.folder, cells, a.genes, a.expressed, a.parts, a.buckets) for cells in a.cells]
+    rows = [run(a.folder, cells, a.genes, a.expressed, a.parts, a.shard_cells) for cells in a.cells]
     print("\n" + pd.DataFrame(rows).round(2).to_string(index=False))
     if len(rows) > 1:
         exponent = np.polyfit(np.log(a.cells), np.log([row["stage s"] for row in rows]), 1)[0]

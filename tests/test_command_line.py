@@ -102,7 +102,14 @@ def bad_input(run, toy_adata, toy_model, toy_run, write_toy_shards, toy_obo, tmp
         qc, soma = {"min_counts": 1_000_000}, tmp_path / "soma"
         rows = {"datasets": [{"name": "toy", "values": "counts", "organism": "Homo sapiens"}]}
         scan = {"source": {"kind": "files", "datasets": ["toy"]}, "qc": qc, "block": 50}
-        select = {"qc": qc, "exclude_datasets": [], "sampling": [], "split": {"by": "cell"}, "layout": {}, "buckets": 1}
+        select = {
+            "qc": qc,
+            "exclude_datasets": [],
+            "sampling": [],
+            "split": {"by": "cell"},
+            "layout": {},
+            "shard_cells": 100,
+        }
         assert not run("corpus", "build", tmp_path / "in.h5ad", "--settings", json.dumps(rows), "--out", soma)[0]
         assert not run("corpus", "scan", "--settings", json.dumps(scan), "--soma", soma, "--out", tmp_path / "scan")[0]
         where = ("--hgnc", tmp_path / "hgnc.tsv", *out)

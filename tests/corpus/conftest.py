@@ -64,7 +64,7 @@ SLICES = (ScanSettings, SelectSettings, ScatterSettings)
 @pytest.fixture(scope="session")
 def built(prepare, tmp_path_factory):
     """The stage run on one part with default settings and two shards."""
-    return prepare(tmp_path_factory.mktemp("built"), buckets=2)
+    return prepare(tmp_path_factory.mktemp("built"), shard_cells=300)
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ def call(*words):
 
 def test_from_the_synthetic_census_to_shards(tmp_path):
     scan = json.dumps({"source": SOURCE, "qc": {"min_counts": 50}, "block": 50})
-    select = {"qc": {"min_counts": 50}, "exclude_datasets": [], "sampling": [], "layout": {}, "buckets": 2}
+    select = {"qc": {"min_counts": 50}, "exclude_datasets": [], "sampling": [], "layout": {}, "shard_cells": 300}
     lines = [call("synthesize", "--settings", json.dumps(SOURCE), "--out", tmp_path / "s")]
     names = corpus_names(Synthetic(**SOURCE))
     rows = as_json(BuildSettings(datasets=[dataset_row(n) for n in names]))

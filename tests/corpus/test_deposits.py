@@ -55,7 +55,7 @@ def by_path(census, small, local_soma, tmp_path_factory):
     folders = {}
     for name, source in sources.items():
         folder = folders[name] = tmp_path_factory.mktemp(name)
-        corpus = Corpus.model_validate({"source": source, "block": 64, "buckets": 2})
+        corpus = Corpus.model_validate({"source": source, "block": 64, "shard_cells": 300})
         slices = [m(**{k: getattr(corpus, k) for k in m.model_fields}) for m in (ScanSettings, ScatterSettings)]
         chosen = SelectSettings(**{k: getattr(corpus, k) for k in SelectSettings.model_fields})
         own = deposits if name == "files" else ()

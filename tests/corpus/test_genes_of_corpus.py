@@ -35,7 +35,7 @@ def hgnc():
 
 def choose(store, hgnc, cells=("d0",), **genes):
     table = pd.DataFrame({"dataset_id": list(cells)})
-    slices = {"sampling": [], "split": {}, "layout": {}, "buckets": 1, "exclude_datasets": []}
+    slices = {"sampling": [], "split": {}, "layout": {}, "shard_cells": 1000, "exclude_datasets": []}
     settings = SelectSettings.model_validate({"qc": {"min_cells": 0}, "genes": genes, **slices})
     names = name_features(store.features, hgnc, frozenset(), {})
     return choose_genes(store, table, names, hgnc, settings, Report())

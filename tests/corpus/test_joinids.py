@@ -19,12 +19,12 @@ def test_the_digest_is_of_the_set():
 @pytest.mark.parametrize("ending", ["parquet", "csv"])
 def test_a_sampled_corpus_is_made_again_from_its_cells(prepare, tmp_path, ending):
     sampling = [{"kind": "cap", "field": "tissue", "cells": 40, "seed": 3}, {"kind": "fraction", "fraction": 0.7}]
-    first = prepare(tmp_path / "first", buckets=2, sampling=sampling)
+    first = prepare(tmp_path / "first", shard_cells=300, sampling=sampling)
     cells = pd.read_parquet(first / "selection" / "cells.parquet")
     listed = tmp_path / f"cells.{ending}"
     chosen = cells[["soma_joinid"]].sample(frac=1, random_state=0)
     (chosen.to_parquet if ending == "parquet" else chosen.to_csv)(listed, index=False)
-    again = prepare(tmp_path / "again", buckets=2, joinids=str(listed))
+    again = prepare(tmp_path / "again", shard_cells=300, joinids=str(listed))
     one, two = (json.loads((folder / "shards" / "manifest.json").read_text()) for folder in (first, again))
     assert {key for key in one if one[key] != two[key]} == {"settings", "settings_sha256"}
     assert one["joinids_sha256"] == joinids_sha256(cells["soma_joinid"].to_numpy())

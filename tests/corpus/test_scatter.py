@@ -66,7 +66,7 @@ def test_counts_stay_narrow_until_they_are_large():
 
 
 def test_short_runs_give_the_same_shards(prepare, built, small, local_soma, tmp_path):
-    prepare(tmp_path, steps=("select",), buckets=2)
+    prepare(tmp_path, steps=("select",), shard_cells=300)
     settings = ScatterSettings(source=small, block=64)
     done = scatter(settings, tmp_path / "selection", 0, 1, tmp_path / "part", local_soma, run=2_000)
     assert done["runs"] > 3

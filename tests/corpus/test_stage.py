@@ -54,17 +54,17 @@ def test_one_dataset_does_not_measure_some_genes(census, built):
 
 
 def test_ranges_do_not_change_the_result(prepare, built, tmp_path):
-    other = prepare(tmp_path, parts=3, buckets=2)
+    other = prepare(tmp_path, parts=3, shard_cells=300)
     same(built / "selection", other / "selection")
     same(built / "shards", other / "shards")
 
 
 def test_the_same_settings_give_the_same_bytes(prepare, built, tmp_path):
-    same(built / "shards", prepare(tmp_path, buckets=2) / "shards")
+    same(built / "shards", prepare(tmp_path, shard_cells=300) / "shards")
 
 
 def test_buckets_hold_one_permutation(prepare, built, tmp_path):
-    one = Shards.open(prepare(tmp_path, buckets=1) / "shards")
+    one = Shards.open(prepare(tmp_path, shard_cells=10_000) / "shards")
     two = Shards.open(built / "shards")
     assert len(two.manifest["shards"]) == 2
     np.testing.assert_array_equal(one.cells["soma_joinid"], two.cells["soma_joinid"])
@@ -168,3 +168,18 @@ def test_missing_parts_are_noticed(prepare, built, tmp_path):
     prepare(tmp_path / "other", split={"by": "cell"}, qc={"min_counts": 400})
     with pytest.raises(ScfmError, match="another selection"):
         gather(tmp_path / "selection", [tmp_path / "other" / "scatter" / "part-0"], tmp_path / "x")
+
+
+def test_parts_and_cells_that_do_not_fit_are_noticed(prepare, tmp_path):
+    prepare(tmp_path, parts=2, shard_cells=300)
+    parts = [tmp_path / "scatter" / f"part-{k}" for k in range(2)]
+    rows = [np.load(part / "run-00000" / "rows.npy") for part in parts]
+    np.save(parts[0] / "run-00000" / "rows.npy", np.sort(rows[1])[: len(rows[0])])
+    with pytest.raises(ScfmError, match="do not hold each of its cells once"):
+        gather(tmp_path / "selection", parts, tmp_path / "x")
+    np.save(parts[0] / "run-00000" / "rows.npy", rows[0])
+    table = tmp_path / "selection" / "cells.parquet"
+    pd.read_parquet(table).sort_values("soma_joinid").to_parquet(table, index=False)
+    with pytest.raises(ScfmError, match="not in the order of their rows"):
+        gather(tmp_path / "selection", parts, tmp_path / "x")
+    assert not (tmp_path / "x").exists()

@@ -106,7 +106,7 @@ def test_a_shard_that_the_manifest_has_forgotten(shards):
 
 
 def test_a_manifest_of_another_selection_or_release(shards, prepare, tmp_path):
-    other = prepare(tmp_path / "other", buckets=2, exclude_datasets=["corpus_03"], split={"by": "cell"})
+    other = prepare(tmp_path / "other", shard_cells=300, exclude_datasets=["corpus_03"], split={"by": "cell"})
     shutil.copy(other / "shards" / "manifest.json", shards)
     assert "the manifest says" in fault(shards)
     # The same sizes by chance: only the cells tell.

@@ -113,7 +113,7 @@ def convert(
 @app.command()
 def select(
     parts: Annotated[list[Path], typer.Argument(help="directories written by 'corpus scan', all parts")],
-    settings: Annotated[str, typer.Option(help="JSON with qc, exclude_datasets, sampling, split, layout, buckets")],
+    settings: Annotated[str, typer.Option(help="JSON with qc, exclude_datasets, sampling, split, layout, shard_cells")],
     hgnc: Annotated[Path, typer.Option(help="HGNC complete set")],
     out: Out,
     orthologs: Annotated[list[str] | None, typer.Option(help="SPECIES=FILE, for a species other than human")] = None,

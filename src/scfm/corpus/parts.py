@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scfm.corpus.common import TEXT
+from scfm.corpus.pieces import write_pieces
 from scfm.corpus.scan import SUMS
 from scfm.errors import ScfmError
 from scfm.files import must_exist
 
-ROWS = 2**20
+ROWS = 2**18
 """Cells written at once."""
 
 
@@ -76,14 +76,12 @@ def read_cells(paths: Sequence[Path]) -> pd.DataFrame:
 
 
 def write_cells(cells: pd.DataFrame, path: Path) -> None:
-    """The table with plain texts, so that no reader meets categories; some rows at a time."""
-    with ExitStack() as stack:
-        writer = None
+    """The table with plain texts, so that no reader meets categories; ordered by `row`, for who reads it piece by
+    piece along the shards; some rows at a time."""
+    order = np.argsort(cells["row"].to_numpy())
+    with write_pieces(path) as add:
         for start in range(0, max(len(cells), 1), ROWS):
-            part = cells.iloc[start : start + ROWS]
-            table = pa.Table.from_pandas(part.astype(dict.fromkeys(TEXT, object)), preserve_index=False)
-            writer = writer or stack.enter_context(pq.ParquetWriter(path, table.schema))
-            writer.write_table(table)
+            add(cells.iloc[order[start : start + ROWS]].astype(dict.fromkeys(TEXT, object)))
 
 
 def _check(parts: list[dict]) -> None:

@@ -104,6 +104,7 @@ def _own(selection: Path, start: int, stop: int) -> tuple[np.ndarray, np.ndarray
     """soma_joinid, ascending, and row in the shards of the chosen cells of one range, int64."""
     where = [("soma_joinid", ">=", start), ("soma_joinid", "<", stop)]
     cells = pd.read_parquet(selection / "cells.parquet", columns=["soma_joinid", "row"], filters=where)
+    cells = cells.sort_values("soma_joinid")
     return cells["soma_joinid"].to_numpy(), cells["row"].to_numpy()
 
 

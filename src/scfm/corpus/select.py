@@ -140,7 +140,7 @@ def _manifest(settings: SelectSettings, scanned: Scanned, cells: pd.DataFrame, g
         "settings_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "joinids_sha256": joinids_sha256(cells["soma_joinid"].to_numpy()),
         "layout": settings.layout.kind,
-        "buckets": min(settings.buckets, len(cells)),
+        "shard_cells": settings.shard_cells,
         "cells": len(cells),
         "genes": len(genes),
         "features": len(scanned.features),

@@ -201,8 +201,8 @@ class Corpus(Settings):
     """Order of the cells in the shards."""
     parts: Count = 1
     """Contiguous ranges of the store that are read by separate jobs; more parts need less memory each."""
-    buckets: Count = 1
-    """Shards written."""
+    shard_cells: Count = 25_000
+    """Cells of a shard, at most; two shards are in memory while they are written."""
     block: Count = 2048
     """Cells read at once."""
     joinids: str | None = None
@@ -255,8 +255,8 @@ class SelectSettings(Settings):
     """Training and validation cells."""
     layout: Layout
     """Order of the cells in the shards."""
-    buckets: Count
-    """Shards written."""
+    shard_cells: Count
+    """Cells of a shard, at most."""
     joinids: str | None = None
     """File of the only cells to take."""
     genes: Genes = Genes()

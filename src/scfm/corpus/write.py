@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 from scfm.corpus.ahead import ahead
 from scfm.corpus.csr import refuse_many_genes, write_csr
 from scfm.corpus.joinids import joinids_sha256
+from scfm.corpus.pieces import write_pieces
 from scfm.corpus.reader import Counts
 from scfm.errors import ScfmError
 from scfm.files import whole, write_json
@@ -47,32 +48,33 @@ def write_shards(
     refuse_many_genes(len(genes))
     if not genes["gene"].is_unique:
         raise ScfmError(f"genes: '{genes['gene'][genes['gene'].duplicated()].iloc[0]}' occurs twice; merge its rows")
-    digests: list[Future] = []
+    shards, joinids, digests = [], [], []
     with whole(path) as folder, ThreadPoolExecutor(1) as pool:
         folder.mkdir()
-        shards, tables = [], []
-        for (gene, count, lengths), cells in ahead(parts):
-            name = f"shard-{len(shards):05d}"
-            indptr = np.concatenate([[0], np.cumsum(lengths)])
-            if not len(gene) == len(count) == indptr[-1]:
-                raise ScfmError(
-                    f"{path}: {name} has {len(gene):,} genes, {len(count):,} counts and cells of {indptr[-1]:,}; give "
-                    "one of each for every nonzero"
-                )
-            write_csr(folder / name, indptr, gene, count)
-            shards.append({"name": name, "cells": len(lengths), "nnz": len(gene)})
-            # Totals over the kept genes of the whole cell: what normalisation divides by.
-            tables.append(cells.assign(n_counts=row_sums(indptr, count), n_genes=lengths))
-            digests.append(pool.submit(file_digests, folder, [f"{name}/{array}.npy" for array in ARRAYS]))
-        cells = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-        if cells.empty:
+        with write_pieces(folder / "cells.parquet") as add_cells:
+            for (gene, count, lengths), cells in ahead(parts):
+                name = f"shard-{len(shards):05d}"
+                indptr = np.concatenate([[0], np.cumsum(lengths)])
+                if not len(gene) == len(count) == indptr[-1]:
+                    raise ScfmError(
+                        f"{path}: {name} has {len(gene):,} genes, {len(count):,} counts and cells of {indptr[-1]:,}; "
+                        "give one of each for every nonzero"
+                    )
+                write_csr(folder / name, indptr, gene, count)
+                shards.append({"name": name, "cells": len(lengths), "nnz": len(gene)})
+                digests.append(pool.submit(file_digests, folder, [f"{name}/{array}.npy" for array in ARRAYS]))
+                # Totals over the kept genes of the whole cell: what normalisation divides by.
+                add_cells(cells.assign(n_counts=row_sums(indptr, count), n_genes=lengths))
+                if "soma_joinid" in cells:
+                    joinids.append(cells["soma_joinid"].to_numpy())
+        cells = sum(shard["cells"] for shard in shards)
+        if not cells:
             raise ScfmError(f"{path}: there is no cell to write; relax the quality thresholds or the sampling")
-        cells.to_parquet(folder / "cells.parquet", index=False)
         genes.to_parquet(folder / "genes.parquet", index=False)
         np.savez(folder / "measured.npz", datasets=np.asarray(datasets, dtype=str), measured=measured.astype(bool))
-        manifest = {**(about or {}), "shards": shards, "cells": len(cells), "genes": len(genes)}
-        if "soma_joinid" in cells:
-            manifest["written_sha256"] = joinids_sha256(cells["soma_joinid"].to_numpy())
+        manifest = {**(about or {}), "shards": shards, "cells": cells, "genes": len(genes)}
+        if joinids:
+            manifest["written_sha256"] = joinids_sha256(np.concatenate(joinids))
         files = {name: digest for shard in digests for name, digest in shard.result().items()}
         manifest["files"] = files | file_digests(folder, ("cells.parquet", "genes.parquet", "measured.npz"))
         write_json(folder / "manifest.json", manifest)
