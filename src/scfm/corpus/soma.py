@@ -1,6 +1,6 @@
 """A SOMA laid out as the Census, local or remote, read in contiguous ranges."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -50,7 +50,7 @@ class SomaStore:
     def features(self) -> pd.DataFrame:
         """soma_joinid, feature_id, feature_name, organism, ordered by soma_joinid."""
         columns = ["soma_joinid", "feature_id", "feature_name"]
-        table = self._read(lambda: self.experiment.ms["RNA"].var.read(column_names=columns).concat().to_pandas())
+        table = self._read(lambda: _frame(self.experiment.ms["RNA"].var.read(column_names=columns)))
         return table.sort_values("soma_joinid", ignore_index=True).assign(organism=self.organism)
 
     @cached_property
@@ -59,7 +59,7 @@ class SomaStore:
         frame = self.info["datasets"]
         wanted = ("soma_joinid", "dataset_id", "dataset_title", "collection_doi")
         columns = [name for name in wanted if name in frame.schema.names]
-        return self._read(lambda: frame.read(column_names=columns).concat().to_pandas())
+        return self._read(lambda: _frame(frame.read(column_names=columns)))
 
     @cached_property
     def measured(self) -> pd.DataFrame:
@@ -133,7 +133,7 @@ class SomaStore:
     def _obs(self, start: int, stop: int, columns: list[str], value_filter: str) -> pd.DataFrame:
         ids = (slice(start, stop - 1),)
         read = self.experiment.obs.read(coords=ids, value_filter=value_filter or None, column_names=columns)
-        return read.concat().to_pandas()
+        return _frame(read)
 
     def _triplets(self, joinids: np.ndarray) -> list[Triplets]:
         """Row, column and value of every nonzero between the first and the last of these cells, as they arrive."""
@@ -158,6 +158,11 @@ class SomaStore:
             f"corpus.source.value_filter: '{self.value_filter}' does not work on {self.uri} ({reason(fault)}); "
             "correct the filter"
         ) from fault
+
+
+def _frame(tables: Iterable[pa.Table]) -> pd.DataFrame:
+    """All that is read; in this thread, since making texts holds the interpreter's lock and threads gain nothing."""
+    return pa.concat_tables(tables).to_pandas(use_threads=False)
 
 
 def _array(column: pa.ChunkedArray) -> np.ndarray:
