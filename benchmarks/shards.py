@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--genes", type=int, default=19_000)
     parser.add_argument("--expressed", type=int, default=1_900)
     parser.add_argument("--parts", type=int, default=4)
-    parser.add_argument("--shard-cells", type=int, default=25_000)
+    parser.add_argument("--shard-cells", type=int, default=16_000)
     a = parser.parse_args()
     if not a.folder:
         return

@@ -13,7 +13,7 @@ from scfm.reading import DAMAGED
 
 def joinids_sha256(joinids: np.ndarray) -> str:
     """Digest of a set of cells: SHA-256 over the ascending soma_joinids as little-endian 64-bit integers."""
-    return hashlib.sha256(np.sort(np.asarray(joinids, dtype=np.int64)).astype("<i8").tobytes()).hexdigest()
+    return hashlib.sha256(np.sort(np.asarray(joinids, dtype="<i8"))).hexdigest()
 
 
 def read_joinids(path: Path) -> np.ndarray:

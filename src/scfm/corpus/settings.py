@@ -201,7 +201,7 @@ class Corpus(Settings):
     """Order of the cells in the shards."""
     parts: Count = 1
     """Contiguous ranges of the store that are read by separate jobs; more parts need less memory each."""
-    shard_cells: Count = 25_000
+    shard_cells: Count = 16_000
     """Cells of a shard, at most; two shards are in memory while they are written."""
     block: Count = 2048
     """Cells read at once."""

@@ -74,7 +74,9 @@ def write_shards(
         np.savez(folder / "measured.npz", datasets=np.asarray(datasets, dtype=str), measured=measured.astype(bool))
         manifest = {**(about or {}), "shards": shards, "cells": cells, "genes": len(genes)}
         if joinids:
-            manifest["written_sha256"] = joinids_sha256(np.concatenate(joinids))
+            written = np.concatenate(joinids)
+            joinids.clear()
+            manifest["written_sha256"] = joinids_sha256(written)
         files = {name: digest for shard in digests for name, digest in shard.result().items()}
         manifest["files"] = files | file_digests(folder, ("cells.parquet", "genes.parquet", "measured.npz"))
         write_json(folder / "manifest.json", manifest)
