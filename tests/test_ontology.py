@@ -129,6 +129,21 @@ def test_a_wrong_file_is_a_sentence(tmp_path, name, content, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("above", "message"),
+    [("CL:0000009", "'CL:0000009', parent of 'CL:0000001', is no live term"), ("CL:0000003", "its own ancestor")],
+)
+def test_a_gap_or_a_cycle_is_a_sentence(tmp_path, above, message):
+    terms = {"CL:0000001": above, "CL:0000002": "UBERON:0000001", "CL:0000003": "CL:0000001"}
+    obo = "".join(f"[Term]\nid: {term}\nname: x\nis_a: {parent}\n\n" for term, parent in terms.items())
+    guide = {term: {"label": "x", "ancestors": {parent: 1}} for term, parent in terms.items()}
+    for name, text in (("a.obo", f"ontology: cl\n\n{obo}"), ("a.json", json.dumps(guide))):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ScfmError, match=message) as caught:
+            Ontology.read(tmp_path / name)
+        assert "\n" not in str(caught.value)
+
+
 def test_a_missing_file_is_a_sentence(tmp_path):
     with pytest.raises(ScfmError, match=r"no\.obo: file not found"):
         Ontology.read(tmp_path / "no.obo")

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from scfm.errors import ScfmError
+from scfm.obo import must_be_whole, read_obo
 from scfm.reading import reading
 
 UNKNOWN = "unknown"
+EXPECTED = "the Cell Ontology as OBO, or the JSON of CELLxGENE's ontology guide"
 
 
 @dataclass(frozen=True)
@@ -29,41 +31,18 @@ class Ontology:
         """Read an OBO file or the JSON of CELLxGENE's ontology guide, gzipped or not.
 
         Raises:
-            ScfmError: the file is missing, of another format, or holds no term.
+            ScfmError: the file is missing, of another format, or holds no term; a parent is no term of it, or a term
+                its own ancestor.
         """
         path = Path(path)
-        readers = {".json": cls._from_json, ".obo": cls._from_obo}
+        readers = {".json": _read_guide, ".obo": _read_obo}
         ending = Path(path.name.removesuffix(".gz")).suffix
         if ending not in readers:
             raise ScfmError(f"{path}: unknown ontology format; expected .obo or .json, gzipped or not")
-        with reading(path, "cell_ontology", "OBO, or the JSON of CELLxGENE's ontology guide"):
-            ontology = readers[ending](path)
-        if not ontology.names:
+        names, parents = readers[ending](path)
+        if not names:
             raise ScfmError(f"{path}: no ontology term found; expected terms such as CL:0000000")
-        return ontology
-
-    @classmethod
-    def _from_obo(cls, path: Path) -> "Ontology":
-        import obonet
-
-        graph = obonet.read_obo(str(path))
-        terms = {term: data for term, data in graph.nodes(data=True) if "name" in data}
-        parents = {term: tuple(p for p in data.get("is_a", ()) if p in terms) for term, data in terms.items()}
-        return cls({term: data["name"] for term, data in terms.items()}, parents)
-
-    @classmethod
-    def _from_json(cls, path: Path) -> "Ontology":
-        opener = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rt") as handle:
-            terms = json.load(handle)
-        if not isinstance(terms, dict) or not all({"label", "ancestors"} <= set(data) for data in terms.values()):
-            raise ValueError("no mapping from terms to label and ancestors")
-        live = {term: data for term, data in terms.items() if not data.get("deprecated")}
-        parents = {
-            term: tuple(p for p, distance in data["ancestors"].items() if distance == 1 and p in live)
-            for term, data in live.items()
-        }
-        return cls({term: data["label"] for term, data in live.items()}, parents)
+        return cls(names, {term: tuple(p for p in above if p in names) for term, above in parents.items()})
 
     def ancestors(self, term: str) -> set[str]:
         """All terms above `term`, itself excluded."""
@@ -76,6 +55,29 @@ class Ontology:
     @cached_property
     def _children(self) -> dict[str, tuple[str, ...]]:
         return _reverse(self.parents)
+
+
+def _read_obo(path: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Names and parents of the live terms; parents may be of another ontology."""
+    graph = read_obo(path, "cell_ontology", EXPECTED)
+    terms = {term: data for term, data in graph.nodes(data=True) if data}
+    names = {term: data.get("name", term) for term, data in terms.items()}
+    return names, {term: data.get("is_a", []) for term, data in terms.items()}
+
+
+def _read_guide(path: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """The same from the JSON of CELLxGENE's ontology guide."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    with reading(path, "cell_ontology", EXPECTED):
+        with opener(path, "rt") as handle:
+            terms = json.load(handle)
+        rows = terms.values() if isinstance(terms, dict) else [None]
+        if not all(isinstance(data, dict) and {"label", "ancestors"} <= set(data) for data in rows):
+            raise ValueError("no mapping from terms to label and ancestors")
+    live = {term: data for term, data in terms.items() if not data.get("deprecated")}
+    parents = {term: [p for p, distance in data["ancestors"].items() if distance == 1] for term, data in live.items()}
+    must_be_whole(path, parents, EXPECTED)
+    return {term: data["label"] for term, data in live.items()}, parents
 
 
 @dataclass(frozen=True)

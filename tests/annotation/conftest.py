@@ -7,7 +7,7 @@ import pytest
 from handmade_annotation import ATLAS, GAF, HGNC, OBO, gaf_text, lines
 
 from scfm.annotation import AnnotationSettings, Files
-from scfm.annotation.sources import Sources
+from scfm.annotation.sources import Contents, Sources
 from scfm.settings import parse
 
 
@@ -51,6 +51,6 @@ def sources(files, genes, settings):
     """The handmade sources under given readings, with single files replaced."""
 
     def read(replaced=None, **readings):
-        return Sources.read(genes["gene"], replace(files, **(replaced or {})), settings(**readings))
+        return Sources.join(genes["gene"], Contents.read(replace(files, **(replaced or {}))), settings(**readings))
 
     return read

@@ -90,6 +90,7 @@ def test_command_writes_three_tables(genes, files, rules, tmp_path):
     families = pd.read_csv(tmp_path / "out" / "families.out")
     assert families["releases"][0] == "gene_ontology; go_annotation 2025-07"
     assert families["rule"][0] == "GO:0000002 with descendants by is_a"
+    assert families["reading"][0] == "descendants by is_a; all evidence codes"
 
 
 def test_bad_file_leaves_no_output(genes, files, rules, tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scfm.annotation.rules import in_words, matches, resources
+from scfm.annotation.rules import in_words, matches, readings, resources
 from scfm.annotation.settings import AnnotationSettings, Rule
 from scfm.errors import ScfmError
 from scfm.settings import parse
@@ -62,7 +62,7 @@ def test_not_qualifiers_never_count(sources):
 
 def test_evidence_codes_can_be_chosen(sources):
     assert taken({"go": ["GO:0000002"]}, sources(evidence=["IDA"])) == {"KIN1", "ORC1"}
-    with pytest.raises(ScfmError, match=r"evidence: no row .* has one of the codes XYZ"):
+    with pytest.raises(ScfmError, match=r"evidence: no row .* has one of the codes XYZ, only IDA, IEA; correct"):
         sources(evidence=["XYZ"])
 
 
@@ -156,3 +156,14 @@ def test_rules_in_words():
         "housekeeping list)), but not (TFClass superclass 2)"
     )
     assert resources(rule) == {"gene_ontology", "go_annotation", "housekeeping", "tfclass"}
+
+
+def test_readings_of_a_rule_in_words(settings):
+    rule = parse(Rule, {"any_of": [{"go_direct": ["GO:0000002"]}, {"tfclass": [2]}]}, "rule")
+    assert readings(rule, settings()) == ["all evidence codes", "TFClass by first label"]
+    rule = parse(Rule, {"go": ["GO:0000002"], "exclude": {"housekeeping": True}}, "rule")
+    chosen = settings(relations=["is_a", "part_of"], evidence=["IDA", "IMP"], housekeeping_by="alias")
+    assert readings(rule, chosen) == [
+        "descendants by is_a or part_of", "evidence IDA or IMP", "housekeeping list by alias",
+    ]  # fmt: skip
+    assert readings(parse(Rule, {"symbols": ["A"]}, "rule"), chosen) == []

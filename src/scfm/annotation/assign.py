@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from scfm.annotation.rules import in_words, matches, resources
-from scfm.annotation.settings import GeneClass
+from scfm.annotation.rules import in_words, matches, readings, resources
+from scfm.annotation.settings import AnnotationSettings, GeneClass
 from scfm.annotation.sources import Sources
 
 
@@ -12,25 +12,25 @@ def first_match(rows: tuple[GeneClass, ...], sources: Sources) -> np.ndarray:
     """Int [genes]: position of the first row whose rule takes the gene.
 
     Raises:
-        ScfmError: a rule names a GO term that the ontology does not hold.
+        NotInFile: a rule names a GO term that the ontology does not hold.
     """
     table = np.stack([matches(row.rule, sources) for row in rows])
     return table.argmax(0)
 
 
 def counts(
-    rows: tuple[GeneClass, ...], assigned: np.ndarray, relations: tuple[str, ...], releases: dict[str, str]
+    rows: tuple[GeneClass, ...], assigned: np.ndarray, settings: AnnotationSettings, releases: dict[str, str]
 ) -> pd.DataFrame:
     """Our number of genes of each row beside the published one.
 
     Args:
         assigned: what `first_match` returns.
-        relations: GO relations that were followed down.
+        settings: the readings that held.
         releases: resource name to its release; a resource that is not there is named without release.
 
     Returns:
         One row per family or program: order, name, group, n_paper, n, difference (n less n_paper), rule (in words),
-        releases (of the resources that the rule asks).
+        reading (what the settings say of it), releases (of the resources that the rule asks).
     """
     found = np.bincount(assigned, minlength=len(rows))
     table = pd.DataFrame(
@@ -43,7 +43,8 @@ def counts(
         }
     )
     table["difference"] = table["n"] - table["n_paper"]
-    table["rule"] = [in_words(row.rule, relations) for row in rows]
+    table["rule"] = [in_words(row.rule, settings.relations) for row in rows]
+    table["reading"] = ["; ".join(readings(row.rule, settings)) for row in rows]
     table["releases"] = [
         "; ".join(f"{name} {releases.get(name, '')}".strip() for name in sorted(resources(row.rule))) for row in rows
     ]

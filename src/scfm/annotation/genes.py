@@ -7,7 +7,7 @@ import pandas as pd
 
 from scfm.annotation.assign import counts, first_match
 from scfm.annotation.settings import AnnotationSettings
-from scfm.annotation.sources import Files, Sources
+from scfm.annotation.sources import Contents, Files, Sources
 from scfm.errors import ScfmError
 from scfm.reading import reading
 
@@ -49,12 +49,12 @@ def annotate(
     Raises:
         ScfmError: a file is missing or of another format; a rule names a GO term that the ontology does not hold.
     """
-    sources = Sources.read(genes["gene"], files, settings)
+    sources = Sources.join(genes["gene"], Contents.read(files), settings)
     annotated, tables = genes.copy(), []
     for kind, rows in (("family", settings.families), ("program", settings.programs)):
         assigned = first_match(rows, sources)
         annotated[kind] = np.array([row.name for row in rows])[assigned]
         if kind == "family":
             annotated["family_group"] = np.array([row.group or row.name for row in rows])[assigned]
-        tables.append(counts(rows, assigned, settings.relations, releases or {}))
+        tables.append(counts(rows, assigned, settings, releases or {}))
     return annotated, *tables

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scfm.annotation.settings import Rule
+from scfm.annotation.settings import AnnotationSettings, Rule
 from scfm.annotation.sources import Sources
 
 RESOURCES = {
@@ -19,7 +19,7 @@ def matches(rule: Rule, sources: Sources) -> np.ndarray:
     """Bool [genes]: the genes of the vocabulary that the rule takes.
 
     Raises:
-        ScfmError: the rule names a GO term that the ontology does not hold.
+        NotInFile: the rule names a GO term that the ontology does not hold.
     """
     found = _condition(rule, sources)
     return found & ~matches(rule.exclude, sources) if rule.exclude else found
@@ -52,8 +52,25 @@ def _condition(rule: Rule, sources: Sources) -> np.ndarray:
 
 def resources(rule: Rule) -> set[str]:
     """Names of the resources that the rule asks."""
+    return {name for condition in _conditions(rule) for name in RESOURCES.get(condition, ())}
+
+
+def readings(rule: Rule, settings: AnnotationSettings) -> list[str]:
+    """What the settings say of the conditions of the rule, as phrases for a table."""
+    codes = "all evidence codes" if settings.evidence is None else f"evidence {_list(settings.evidence)}"
+    phrases = {
+        "go": (f"descendants by {_list(settings.relations)}", codes),
+        "go_direct": (codes,),
+        "tfclass": (f"TFClass by {settings.tfclass_by.replace('_', ' ')}",),
+        "housekeeping": (f"housekeeping list by {settings.housekeeping_by}",),
+    }
+    asked = _conditions(rule)
+    return list(dict.fromkeys(words for name in phrases if name in asked for words in phrases[name]))
+
+
+def _conditions(rule: Rule) -> set[str]:
     parts = [*rule.any_of, *rule.all_of, *([rule.exclude] if rule.exclude else [])]
-    return set(RESOURCES.get(rule.condition, ())).union(*map(resources, parts))
+    return {rule.condition}.union(*map(_conditions, parts))
 
 
 def in_words(rule: Rule, relations: tuple[str, ...]) -> str:

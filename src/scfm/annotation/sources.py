@@ -1,19 +1,19 @@
 """What rules look genes up in: each source turned into bool vectors over the genes of a vocabulary."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from scfm.annotation.absent import NotInFile
 from scfm.annotation.readers.gene_ontology import GeneOntology
 from scfm.annotation.readers.go_annotation import read_gaf
 from scfm.annotation.readers.housekeeping import read_housekeeping
 from scfm.annotation.readers.protein_atlas import read_protein_atlas
 from scfm.annotation.readers.tfclass import read_tfclass
 from scfm.annotation.settings import AnnotationSettings
-from scfm.errors import ScfmError
 from scfm.genes import approve, read_hgnc
 
 
@@ -27,6 +27,47 @@ class Files:
     tfclass: Path
     protein_atlas: Path
     housekeeping: Path
+
+
+READERS = {
+    "hgnc": read_hgnc,
+    "gene_ontology": GeneOntology.read,
+    "go_annotation": read_gaf,
+    "tfclass": read_tfclass,
+    "protein_atlas": read_protein_atlas,
+    "housekeeping": read_housekeeping,
+}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What stands in the annotation files, before any reading of it."""
+
+    files: Files
+    """Where it was read from."""
+    hgnc: pd.DataFrame
+    gene_ontology: GeneOntology
+    go_annotation: pd.DataFrame
+    tfclass: pd.DataFrame
+    protein_atlas: pd.DataFrame
+    housekeeping: list[str]
+
+    @classmethod
+    def read(cls, files: Files) -> "Contents":
+        """Read all files.
+
+        Raises:
+            ScfmError: a file is missing or of another format.
+        """
+        return cls(files, **{name: read(getattr(files, name)) for name, read in READERS.items()})
+
+    def with_file(self, name: str, path: Path) -> "Contents":
+        """The same with another file in the place of `name`, a field of `Files`.
+
+        Raises:
+            ScfmError: the file is missing or of another format.
+        """
+        return replace(self, files=replace(self.files, **{name: path}), **{name: READERS[name](path)})
 
 
 @dataclass(frozen=True)
@@ -67,63 +108,65 @@ class Sources:
         return np.logical_or.reduce([self.superclasses.get(number, none) for number in numbers])
 
     @classmethod
-    def read(cls, genes: pd.Series, files: Files, settings: AnnotationSettings) -> "Sources":
-        """Read all files and join them to the vocabulary.
+    def join(cls, genes: pd.Series, contents: Contents, settings: AnnotationSettings) -> "Sources":
+        """Join the files to the vocabulary under the readings of the settings.
 
         Args:
             genes: approved symbols [genes], unique.
 
         Raises:
-            ScfmError: a file is missing or of another format, or a reading needs what a file does not hold.
+            NotInFile: a reading needs what a file does not hold.
         """
-        hgnc = read_hgnc(files.hgnc)
+        hgnc = contents.hgnc
         genes = genes.reset_index(drop=True)
-        ontology = GeneOntology.read(files.gene_ontology)
-        atlas = read_protein_atlas(files.protein_atlas)
-        atlas["gene"] = approve(atlas["ensembl"], hgnc).fillna(approve(atlas["symbol"], hgnc))
-        specificity = atlas.dropna(subset="gene").drop_duplicates("gene").set_index("gene")["specificity"]
-        listed = pd.Series(read_housekeeping(files.housekeeping))
+        atlas = contents.protein_atlas
+        gene = approve(atlas["ensembl"], hgnc).fillna(approve(atlas["symbol"], hgnc))
+        specificity = pd.Series(atlas["specificity"].to_numpy(), index=gene)
+        listed = pd.Series(contents.housekeeping)
         if settings.housekeeping_by == "alias":
             listed = approve(listed, hgnc).dropna()
         return cls(
             genes=genes,
-            ontology=ontology,
+            ontology=contents.gene_ontology,
             relations=settings.relations,
-            annotated=_annotated(genes, files.go_annotation, ontology, hgnc, settings.evidence),
-            superclasses=_superclasses(genes, files.tfclass, hgnc, settings.tfclass_by),
-            specificity=genes.map(specificity).fillna("").to_numpy(dtype=str),
+            annotated=_annotated(genes, contents, settings.evidence),
+            superclasses=_superclasses(genes, contents, settings.tfclass_by),
+            specificity=genes.map(specificity[~gene.duplicated().to_numpy()]).fillna("").to_numpy(dtype=str),
             housekeeping=genes.isin(listed).to_numpy(),
         )
 
 
-def _annotated(
-    genes: pd.Series, path: Path, ontology: GeneOntology, hgnc: pd.DataFrame, evidence: tuple[str, ...] | None
-) -> pd.DataFrame:
+def _annotated(genes: pd.Series, contents: Contents, evidence: tuple[str, ...] | None) -> pd.DataFrame:
     """Direct annotation of the vocabulary to live terms; terms that the ontology does not hold are left out."""
-    table = read_gaf(path)
+    table, ontology = contents.go_annotation, contents.gene_ontology
     if evidence is not None:
+        there = ", ".join(table["evidence"].cat.categories)
         table = table[table["evidence"].isin(evidence)]
         if table.empty:
-            raise ScfmError(f"evidence: no row of {path} has one of the codes {', '.join(evidence)}; correct the codes")
+            raise NotInFile(
+                f"evidence: no row of {contents.files.go_annotation} has one of the codes {', '.join(evidence)}, only "
+                f"{there}; correct the codes"
+            )
     # Names are looked up once each, on the categories; -1 marks what the vocabulary does not hold.
-    position = pd.Index(genes).get_indexer(approve(table["symbol"].cat.categories, hgnc))
+    position = pd.Index(genes).get_indexer(approve(table["symbol"].cat.categories, contents.hgnc))
     live = table["term"].cat.categories.map(ontology.primary)
     row, term = position[table["symbol"].cat.codes], live.take(table["term"].cat.codes)
     joined = pd.DataFrame({"row": row, "term": pd.Categorical(term)})
     return joined[(joined["row"] >= 0) & joined["term"].notna()].drop_duplicates(ignore_index=True)
 
 
-def _superclasses(genes: pd.Series, path: Path, hgnc: pd.DataFrame, by: str) -> dict[int, np.ndarray]:
+def _superclasses(genes: pd.Series, contents: Contents, by: str) -> dict[int, np.ndarray]:
     """Bool [genes] per TFClass superclass, by label or by cross-reference."""
-    table = read_tfclass(path)
+    table, hgnc = contents.tfclass, contents.hgnc
     if by != "cross_reference":
         kinds = ("first_label", "label") if by == "any_label" else ("first_label",)
         table = table[table["kind"].isin(kinds)].assign(gene=lambda rows: rows["name"])
     else:
         table = table[table["kind"].isin(("uniprot", "ensembl"))]
         if table.empty:
-            raise ScfmError(
-                f"tfclass_by: {path} has no cross-references; use 'first_label', or a release in OBO format"
+            raise NotInFile(
+                f"tfclass_by: {contents.files.tfclass} has no cross-references; use 'first_label', or a release as an "
+                "ontology"
             )
         pairs = hgnc.assign(uniprot=hgnc["uniprot"].str.split("|")).explode("uniprot")
         by_uniprot = pairs[pairs["uniprot"] != ""].drop_duplicates("uniprot", keep=False).set_index("uniprot")["gene"]

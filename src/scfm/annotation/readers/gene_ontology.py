@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from scfm.annotation.absent import NotInFile
 from scfm.errors import ScfmError
-from scfm.reading import reading
+from scfm.obo import read_obo
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,10 @@ class GeneOntology:
         """Read go-basic.obo, gzipped or not.
 
         Raises:
-            ScfmError: the file is missing, not OBO, or holds no GO term.
+            ScfmError: the file is missing, not OBO, or holds no GO term; a parent is no term of it, or a term its own
+                ancestor.
         """
-        import obonet
-
-        with reading(path, "gene_ontology", "go-basic.obo"):
-            graph = obonet.read_obo(str(path))
+        graph = read_obo(path, "gene_ontology", "go-basic.obo")
         primary: dict[str, str] = {}
         for term, data in graph.nodes(data=True):
             if term.startswith("GO:") and "name" in data:
@@ -46,10 +45,10 @@ class GeneOntology:
         """The live id of a term that may be given by an alternative id.
 
         Raises:
-            ScfmError: the ontology has no such term.
+            NotInFile: the ontology has no such term.
         """
         if term not in self.primary:
-            raise ScfmError(
+            raise NotInFile(
                 f"{term}: not a live term of {self.path}; correct the rule or use the release that holds the term"
             )
         return self.primary[term]
@@ -58,12 +57,12 @@ class GeneOntology:
         """The term itself and all terms that reach it along `relations`.
 
         Raises:
-            ScfmError: the ontology has no such term, or no edge of such a relation.
+            NotInFile: the ontology has no such term, or no edge of such a relation.
         """
         relations = tuple(relations)
         unknown = [relation for relation in relations if relation not in self.children]
         if unknown:
-            raise ScfmError(
+            raise NotInFile(
                 f"relations: '{unknown[0]}' occurs nowhere in {self.path}; "
                 f"choose from {', '.join(sorted(self.children))}"
             )

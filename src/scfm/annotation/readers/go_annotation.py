@@ -9,19 +9,21 @@ import pandas as pd
 from scfm.errors import ScfmError
 from scfm.reading import reading
 
-COLUMNS = {2: "symbol", 3: "qualifier", 4: "term", 6: "evidence"}
+COLUMNS = {2: "symbol", 3: "qualifier", 4: "term", 6: "evidence", 12: "taxon"}
 """Position in a GAF 2.2 row to our name for the column."""
+HUMAN = r"taxon:9606(\||$)"
+"""A row's own taxon comes first; a second one is that of an organism it interacts with."""
 
 
 def read_gaf(path: Path) -> pd.DataFrame:
-    """Read the associations that hold: rows with a NOT qualifier are left out.
+    """Read the human associations that hold: rows of other taxa or with a NOT qualifier are left out.
 
     Returns:
         One row per association, all columns categorical: symbol (as the provider writes it), term (GO id), evidence
         (code).
 
     Raises:
-        ScfmError: the file is missing, damaged, or not GAF 2.
+        ScfmError: the file is missing, damaged, not GAF 2, or holds no human gene.
     """
     path = Path(path)
     with reading(path, "go_annotation", "GAF 2.2"):
@@ -30,9 +32,14 @@ def read_gaf(path: Path) -> pd.DataFrame:
     table = table.rename(columns=COLUMNS)
     if not table["term"].cat.categories.str.startswith("GO:").all():
         raise ScfmError(f"{path}: column 5 holds something else than GO ids; expected GAF 2.2")
+    taxa = table["taxon"].cat.categories
+    human = table.pop("taxon").isin(taxa[taxa.str.match(HUMAN)])
+    if not human.any():
+        found = ", ".join(taxa[:3])
+        raise ScfmError(f"{path}: holds no human gene but {found}; expected associations of taxon:9606")
     qualifiers = table["qualifier"].cat.categories
     negative = qualifiers[qualifiers.str.match(r"NOT(\||$)")]
-    return table.loc[~table.pop("qualifier").isin(negative)].drop_duplicates(ignore_index=True)
+    return table.loc[human & ~table.pop("qualifier").isin(negative)].drop_duplicates(ignore_index=True)
 
 
 def _header_lines(path: Path) -> int:
