@@ -4,7 +4,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scfm.annotation.settings import AnnotationSettings
+from scfm.annotation.settings import AnnotationSettings, read_alternatives
 from scfm.annotation.settings import read_settings as read_annotation_settings
 from scfm.benchmarks.settings import Benchmarks, Preparation
 from scfm.datasets import read_datasets
@@ -163,10 +163,19 @@ class Study:
         readings = self.readings.model_dump(mode="json")
         return read_annotation_settings(self.folder / "families.yaml", self.folder / "programs.yaml", **readings)
 
+    @cached_property
+    def other_readings(self) -> list[str]:
+        """Resources that readings of the gene rules put in the place of the study's; none beside a synthetic census."""
+        path = self.folder / "readings.yaml"
+        names = read_alternatives(path, self.annotation).resources
+        for name in sorted(set(names) - set(self.resources)):
+            raise ScfmError(f"{path}: the resource '{name}' is not in {self.folder}/resources.yaml; add it there")
+        return [] if self.synthetic else names
+
     @property
     def external(self) -> list[str]:
         """Names of the external files that the study needs; the synthetic census brings its own annotation."""
-        annotation = [] if self.synthetic else [*ANNOTATION_FILES, "cell_ontology"]
+        annotation = [] if self.synthetic else [*ANNOTATION_FILES, *self.other_readings, "cell_ontology"]
         datasets = [self.sheet[name].resource for role in ("pretrain", "benchmark") for name in self.named(role)]
         orthologs = [self.corpus.genes.orthologs[species] for species in sorted(self.species - {HUMAN})]
         return [*annotation, *orthologs, *(name for name in datasets if name in self.resources)]

@@ -23,6 +23,13 @@ SYNTHETIC_ANNOTATION = {
     "housekeeping": "housekeeping.txt",
     "cell_ontology": "cell_ontology.obo",
 }
+# Tables of the annotation stage that the report shows, by the names of their captions.
+ANNOTATION_TABLES = {
+    "annotation_families": RESULTS / "annotation" / "families.csv",
+    "annotation_programs": RESULTS / "annotation" / "programs.csv",
+    "annotation_readings": RESULTS / "annotation" / "readings.csv",
+    "annotation_reading_counts": RESULTS / "annotation" / "reading_counts.csv",
+}
 LEARNABILITY_FILES = {
     "genes": "genes.parquet",
     "families": "families.csv",
@@ -267,7 +274,11 @@ def figure_files():
 
 
 def caption_names():
-    return ["claims", *(path.stem for path in [*report_tables(), *figure_files(), *corpus_figures()])]
+    return [
+        "claims",
+        *ANNOTATION_TABLES,
+        *(path.stem for path in [*report_tables(), *figure_files(), *corpus_figures()]),
+    ]
 
 
 def print_closing_line(input, log):

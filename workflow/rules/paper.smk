@@ -244,6 +244,7 @@ rule report:
     input:
         claims=RESULTS / "claims.csv",
         tables=report_tables(),
+        annotation=ANNOTATION_TABLES.values(),
         figures=figure_files(),
         check=RESULTS / "check.csv" if STUDY.file.check_run else [],
         training=[model_folder(run, seed) / "metrics.csv" for run, seed in trained()],
@@ -262,7 +263,8 @@ rule report:
     conda:
         "../../envs/analysis.yaml"
     params:
-        tables=[f"--table {path.stem}={path}" for path in report_tables()],
+        tables=[f"--table {path.stem}={path}" for path in report_tables()]
+        + [f"--table {name}={path}" for name, path in ANNOTATION_TABLES.items()],
         figures=[f"--figure {path.stem}={path.parent}" for path in figure_files()]
         + [f"--figure {path.name}={path}" for path in corpus_figures()],
         training=[f"--training {run}/{seed}={model_folder(run, seed) / 'metrics.csv'}" for run, seed in trained()],

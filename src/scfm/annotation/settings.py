@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import field_validator, model_validator
 
+from scfm.errors import ScfmError
 from scfm.settings import Settings, parse, read_yaml
 
 GO_ID = re.compile(r"GO:\d{7}")
@@ -93,13 +94,9 @@ class GeneClass(Settings):
     """Which genes belong, unless an earlier row has them."""
 
 
-class AnnotationSettings(Settings):
-    """Families and programs in priority order, and the readings that the paper leaves open."""
+class Choices(Settings):
+    """What the paper leaves open for all rules."""
 
-    families: tuple[GeneClass, ...]
-    """Functional families; the first that matches wins."""
-    programs: tuple[GeneClass, ...]
-    """Expression programs; the first that matches wins."""
     relations: tuple[str, ...] = ("is_a",)
     """GO relations followed from a term to its descendants: is_a, part_of, regulates and so on."""
     evidence: tuple[str, ...] | None = None
@@ -108,6 +105,15 @@ class AnnotationSettings(Settings):
     """A gene is a factor if its approved symbol is the first label of a genus, any label, or by cross-reference."""
     housekeeping_by: Literal["symbol", "alias"] = "symbol"
     """A name of the housekeeping list must be an approved symbol, or may also be a previous symbol or alias."""
+
+
+class AnnotationSettings(Choices):
+    """Families and programs in priority order, and the readings that the paper leaves open."""
+
+    families: tuple[GeneClass, ...]
+    """Functional families; the first that matches wins."""
+    programs: tuple[GeneClass, ...]
+    """Expression programs; the first that matches wins."""
 
     @field_validator("families", "programs")
     @classmethod
@@ -119,6 +125,61 @@ class AnnotationSettings(Settings):
         if [row.rule.rest for row in rows] != [False] * (len(rows) - 1) + [True]:
             raise ValueError("the last row, and no other, must have the rule 'rest: true'")
         return rows
+
+
+class Reading(Choices):
+    """One reading to compare with the study's; only keys that are given change anything."""
+
+    rules: dict[str, Rule] = {}
+    """Family or program to the rule in the place of its own."""
+    resources: dict[
+        Literal["hgnc", "gene_ontology", "go_annotation", "tfclass", "protein_atlas", "housekeeping"], str
+    ] = {}
+    """Annotation file to the resource in the place of its own."""
+
+    def applied(self, settings: AnnotationSettings) -> AnnotationSettings:
+        """The settings under this reading; another file is not part of them."""
+        given = {name: getattr(self, name) for name in self.model_fields_set - {"rules", "resources"}}
+        rows = {kind: tuple(map(self._ruled, getattr(settings, kind))) for kind in ("families", "programs")}
+        return settings.model_copy(update=given | rows)
+
+    def _ruled(self, row: GeneClass) -> GeneClass:
+        return row.model_copy(update={"rule": self.rules[row.name]}) if row.name in self.rules else row
+
+
+class Alternatives(Settings):
+    """config/readings.yaml."""
+
+    readings: dict[str, dict[str, Reading]]
+    """Question to the answers to compare, each with its name."""
+
+    def listed(self) -> list[tuple[str, str, Reading]]:
+        """Question, name and content of each reading, in the order of the file."""
+        return [(question, *answer) for question, answers in self.readings.items() for answer in answers.items()]
+
+    @property
+    def resources(self) -> list[str]:
+        """Names of the resources that readings put in the place of the study's."""
+        return list(dict.fromkeys(name for *_, reading in self.listed() for name in reading.resources.values()))
+
+
+def read_alternatives(path: Path, settings: AnnotationSettings) -> Alternatives:
+    """Read the readings to compare.
+
+    Args:
+        settings: families and programs whose rules the readings may change.
+
+    Raises:
+        ScfmError: the file is missing, a key is unknown, a rule is wrong or for what is neither family nor program.
+    """
+    alternatives = parse(Alternatives, read_yaml(path), str(path))
+    names = {row.name for row in (*settings.families, *settings.programs)}
+    for question, answer, reading in alternatives.listed():
+        for name in sorted(set(reading.rules) - names):
+            raise ScfmError(
+                f"{path}: '{name}' under '{question}: {answer}' is neither family nor program; correct the name"
+            )
+    return alternatives
 
 
 def read_settings(families: Path, programs: Path, **readings: object) -> AnnotationSettings:
