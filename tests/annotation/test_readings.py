@@ -1,5 +1,8 @@
 """Other readings of the rules, laid over a study's: what each would change, and what it says if it cannot be had."""
 
+import shutil
+from pathlib import Path
+
 import pandas as pd
 import pytest
 import yaml
@@ -10,7 +13,10 @@ from scfm.annotation.commands import app
 from scfm.annotation.readings import compare
 from scfm.annotation.settings import read_alternatives
 from scfm.errors import ScfmError
-from scfm.settings import as_json, parse
+from scfm.settings import as_json, parse, read_yaml
+from scfm.study import Study
+
+CONFIG = Path(__file__).parents[2] / "config"
 
 SETTINGS = {
     "families": [
@@ -148,6 +154,17 @@ def test_a_wrong_reading_is_one_sentence(alternatives, reading, message):
         alternatives({"Q": {"A": reading}})
     assert "readings.yaml" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_files_of_readings_are_files_of_a_study_on_real_cells(tmp_path):
+    folder = Path(shutil.copytree(CONFIG, tmp_path / "config"))
+    mini, tiny = (Study(read_yaml(folder / "config.yaml") | {"study": name}, folder) for name in ("mini", "tiny"))
+    assert (mini.other_readings, tiny.other_readings) == (["tfclass_2014"], [])
+    assert "tfclass_2014" in mini.external
+    path = folder / "readings.yaml"
+    path.write_text(path.read_text().replace("tfclass: tfclass_2014", "tfclass: tfclass_2041"))
+    with pytest.raises(ScfmError, match=r"'tfclass_2041' is not in .*resources\.yaml; add it there"):
+        Study(read_yaml(folder / "config.yaml") | {"study": "mini"}, folder).external  # noqa: B018
 
 
 def test_command_writes_both_tables(genes, files, rules, alternatives, tmp_path):

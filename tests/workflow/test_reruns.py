@@ -19,7 +19,7 @@ def scores(*models):
 MLM = {"train mlm/0", "learn mlm/0", *scores("mlm"), *FROM_TIDY, *FROM_GENES}
 SELECTED = {
     *("select", "scatter_part 0000", "scatter_part 0001", "gather_shards", "annotate_genes", "table14"),
-    *("check_split", "corpus_figures", "contamination"),
+    *("check_split", "corpus_figures", "contamination", "annotation_readings"),
     *("train mlm/0", "train wced_hce/0", "train random/0"),
     *("learn mlm/0", "learn wced_hce/0", "check", "ontology wced_hce/0", "figure3"),
     *(scores("mlm", "wced_hce", "random", "pca") | FROM_TIDY | FROM_GENES),
@@ -70,7 +70,13 @@ EDITS = {
         "config/families.yaml",
         "symbol_prefixes: [MRPL, MRPS]",
         "symbol_prefixes: [MRPL]",
-        {"annotate_genes"} | LEARNT,
+        {"annotate_genes", "annotation_readings"} | LEARNT,
+    ),
+    "reading of the gene rules": (
+        "config/readings.yaml",
+        "any label: { tfclass_by: any_label }",
+        "each label: { tfclass_by: any_label }",
+        {"annotation_readings", "report"},
     ),
     "published value of a claim": (
         "config/claims.yaml",

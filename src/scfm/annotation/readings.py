@@ -87,7 +87,7 @@ def _summary(other: Outcome, own: Outcome) -> tuple[float | int | str, ...]:
     change = (table["n"] - before["n"]).set_axis(table["name"])
     largest = change[change != 0].sort_values(key=abs, ascending=False, kind="stable").head(3)
     return (
-        *(misplaced(other.counts[kind]) for kind in KINDS),
+        *(round(misplaced(other.counts[kind]), 1) for kind in KINDS),
         *(int((other.assigned[kind] != own.assigned[kind]).sum()) for kind in KINDS),
         "; ".join(f"{name} {by:+,d}" for name, by in largest.items()),
     )
