@@ -106,6 +106,14 @@ def test_numbers_under_each_reading(tables, reading, numbers, moved):
     assert readings.loc[reading, "note"] == ""
 
 
+def test_without_published_numbers_nothing_is_misplaced(genes, files, settings, tmp_path):
+    rules = settings({"symbols": ["KIN1"]})
+    (tmp_path / "r.yaml").write_text("readings: {Q: {alias: {housekeeping_by: alias}}}\n")
+    readings, _ = compare(genes["gene"], files, rules, read_alternatives(tmp_path / "r.yaml", rules), {})
+    assert readings[["families_misplaced", "programs_misplaced"]].isna().all(axis=None)
+    assert readings["families_moved"].tolist() == [0, 0]
+
+
 def test_the_largest_changes_in_words(tables):
     assert tables[0].loc[("", "this study"), "most_changed"] == ""
     assert tables[0].loc[("Kinases", "direct"), "most_changed"] == "kinases -1; other +1"

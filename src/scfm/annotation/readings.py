@@ -39,9 +39,9 @@ def compare(
     Returns:
         The readings, the study's first: question, reading, chosen (whether it is the study's), families_misplaced and
         programs_misplaced (of the paper's genes, see `misplaced`), families_moved and programs_moved (genes that stand
-        elsewhere than in this study), most_changed (the three families and programs whose numbers differ most from
-        this study's), note (why there are no numbers). Then the numbers of genes: kind, name, paper, and a column for
-        this study and for each reading that differs from it.
+        elsewhere than in this study), all in whole genes; most_changed (the three families and programs whose numbers
+        differ most from this study's), note (why there are no numbers). Then the numbers of genes: kind, name, paper,
+        and a column for this study and for each reading that differs from it.
 
     Raises:
         ScfmError: a file is missing or of another format, or does not hold what the study itself asks.
@@ -50,20 +50,20 @@ def compare(
     own = _outcome(genes, contents, settings)
     rows, outcomes = [("", OWN, True, *_summary(own, own), "")], {OWN: own}
     for question, answer, reading in alternatives.listed():
-        chosen = not reading.resources and reading.applied(settings) == settings
+        wanted = reading.applied(settings)
+        chosen = not reading.resources and wanted == settings
         try:
-            outcome = (
-                own if chosen else _outcome(genes, _with_files(contents, reading, others), reading.applied(settings))
-            )
+            outcome = own if chosen else _outcome(genes, _with_files(contents, reading, others), wanted)
         except NotInFile as fault:
             rows.append((question, answer, chosen, *[None] * 5, str(fault)))
             continue
         rows.append((question, answer, chosen, *_summary(outcome, own), ""))
         if not chosen:
             outcomes[f"{question}: {answer}"] = outcome
-    distances = [*(f"{kind}_misplaced" for kind in KINDS), *(f"{kind}_moved" for kind in KINDS), "most_changed"]
-    table = pd.DataFrame(rows, columns=["question", "reading", "chosen", *distances, "note"])
-    return table.astype({f"{kind}_moved": "Int64" for kind in KINDS}), _side_by_side(outcomes)
+    distances = [f"{kind}_{what}" for what in ("misplaced", "moved") for kind in KINDS]
+    table = pd.DataFrame(rows, columns=["question", "reading", "chosen", *distances, "most_changed", "note"])
+    table[distances] = table[distances].astype(float).round().astype("Int64")  # whole genes, or none given
+    return table, _side_by_side(outcomes)
 
 
 def _with_files(contents: Contents, reading: Reading, others: dict[str, Path]) -> Contents:
@@ -87,7 +87,7 @@ def _summary(other: Outcome, own: Outcome) -> tuple[float | int | str, ...]:
     change = (table["n"] - before["n"]).set_axis(table["name"])
     largest = change[change != 0].sort_values(key=abs, ascending=False, kind="stable").head(3)
     return (
-        *(round(misplaced(other.counts[kind]), 1) for kind in KINDS),
+        *(misplaced(other.counts[kind]) for kind in KINDS),
         *(int((other.assigned[kind] != own.assigned[kind]).sum()) for kind in KINDS),
         "; ".join(f"{name} {by:+,d}" for name, by in largest.items()),
     )
