@@ -152,6 +152,7 @@ def test_a_damaged_file_is_no_reading(genes, files, rules, alternatives, tmp_pat
     [
         ({"rules": {"kinase": {"rest": True}}}, "'kinase' under 'Q: A' is neither family nor program"),
         ({"rules": {"kinases": {}}}, "a rule needs a condition"),
+        ({"rules": {"other": {"symbols": ["KIN1"]}}}, "'Q: A': key 'families': the last row, and no other, must have"),
         ({"relation": ["is_a"]}, "did you mean 'relations'"),
         ({"tfclass_by": "name"}, "tfclass_by"),
         ({"resources": {"tf": "old"}}, "resources"),

@@ -170,7 +170,8 @@ def read_alternatives(path: Path, settings: AnnotationSettings) -> Alternatives:
         settings: families and programs whose rules the readings may change.
 
     Raises:
-        ScfmError: the file is missing, a key is unknown, a rule is wrong or for what is neither family nor program.
+        ScfmError: the file is missing, a key is unknown, a rule is wrong or for what is neither family nor program, or
+            would leave genes without either.
     """
     alternatives = parse(Alternatives, read_yaml(path), str(path))
     names = {row.name for row in (*settings.families, *settings.programs)}
@@ -179,6 +180,7 @@ def read_alternatives(path: Path, settings: AnnotationSettings) -> Alternatives:
             raise ScfmError(
                 f"{path}: '{name}' under '{question}: {answer}' is neither family nor program; correct the name"
             )
+        parse(AnnotationSettings, reading.applied(settings).model_dump(), f"{path}: '{question}: {answer}'")
     return alternatives
 
 
