@@ -83,7 +83,7 @@ def readings(
     from scfm.annotation.genes import Files, read_vocabulary
     from scfm.annotation.readings import compare
     from scfm.annotation.settings import read_alternatives
-    from scfm.paper.options import named
+    from scfm.options import named
 
     files = Files(hgnc, gene_ontology, go_annotation, tfclass, protein_atlas, housekeeping)
     others = named(other or [], "--other")

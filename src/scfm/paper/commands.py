@@ -8,7 +8,7 @@ import typer
 
 from scfm.errors import ScfmError
 from scfm.files import whole
-from scfm.paper.options import by_run_and_seed, named
+from scfm.options import by_run_and_seed, named
 
 app = typer.Typer(no_args_is_help=True)
 tables = typer.Typer(no_args_is_help=True)
