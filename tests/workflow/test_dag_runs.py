@@ -12,7 +12,8 @@ from clone import clone
 
 pytestmark = pytest.mark.slow
 
-TABLES = [*(f"table{n}" for n in (1, 2, 3, 4, 5, 6, 7, 14)), "macro_f1", "ontology", "controls"]
+LEARNABILITY = ["learnability", "winners", "crosstab", "sensitivity", "detection", "gating"]
+TABLES = [*(f"table{n}" for n in (1, 2, 3, 4, 5, 6, 7, 14)), "macro_f1", "ontology", "controls", *LEARNABILITY]
 FIGURES = ["figure2", "figure3"]
 STAGES = ("resources", "corpus", "pretrain", "annotation", "learnability", "benchmarks", "paper")
 SUMMARY = re.compile(rf"({'|'.join(STAGES)}) [^:]+: \S.*")

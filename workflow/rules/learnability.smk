@@ -8,7 +8,7 @@ rule learn:
         families=RESULTS / "annotation" / "families.csv",
         programs=RESULTS / "annotation" / "programs.csv",
     output:
-        **{name: RESULTS / "learnability" / "{run}" / "{seed}" / file for name, file in LEARNABILITY_FILES.items()},
+        **{name: learnability_folder("{run}", "{seed}") / file for name, file in LEARNABILITY_FILES.items()},
     log:
         LOGS / "learnability" / "{run}-{seed}.log",
     benchmark:
@@ -20,12 +20,12 @@ rule learn:
         runtime=30,
     params:
         settings=as_json(STUDY.learnability),
-        out=lambda w, output: " ".join(f"--out-{name} {output[name]}" for name in LEARNABILITY_FILES),
+        out=lambda w: learnability_folder(w.run, w.seed),
         code=code("scfm.learnability.commands:genes"),
     shell:
         "python -m scfm learnability genes --settings {params.settings:q} --errors {input.errors}"
         " --annotation {input.annotation} --families {input.families} --programs {input.programs}"
-        " {params.out} 2>&1 | tee {log}"
+        " --out {params.out} 2>&1 | tee {log}"
 
 
 rule agreement:

@@ -74,6 +74,28 @@ rule table3:
         "python -m scfm paper table 3 {params.genes} --out {output} 2>&1 | tee {log}"
 
 
+rule learnability_tables:
+    input:
+        [learnability_folder(run, seed) / file for run, seed in trained() for file in LEARNABILITY_FILES.values()],
+    output:
+        **{
+            name: report(table_file(name), category="tables", caption=f"{REPORTS}/{name}.rst")
+            for name in LEARNABILITY_TABLES
+        },
+    log:
+        LOGS / "paper" / "learnability_tables.log",
+    benchmark:
+        RESULTS / "benchmark" / "paper" / "learnability_tables.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        folders=[f"--learnability {run}/{seed}={learnability_folder(run, seed)}" for run, seed in trained()],
+        out=RESULTS / "tables",
+        code=code("scfm.paper.commands:learnability"),
+    shell:
+        "python -m scfm paper table learnability {params.folders} --out {params.out} 2>&1 | tee {log}"
+
+
 rule table4:
     input:
         tidy_files(),
@@ -249,6 +271,11 @@ rule report:
         training=[model_folder(run, seed) / "metrics.csv" for run, seed in trained()],
         corpus=corpus_tables(),
         corpus_figures=corpus_figures(),
+        scatter=[
+            learnability_folder(run, seed) / LEARNABILITY_FILES[name]
+            for run, seed in trained()
+            for name in ("scatter", "scatter_page")
+        ],
         contamination=CONTAMINATION if STUDY.named("benchmark") else [],
         resources=RESULTS / "resources" / "manifest.tsv" if STUDY.external else [],
         summary=RESULTS / "benchmarks" / "summary.csv",
@@ -265,6 +292,7 @@ rule report:
         tables=[f"--table {path.stem}={path}" for path in report_tables()],
         figures=[f"--figure {path.stem}={path.parent}" for path in figure_files()]
         + [f"--figure {path.name}={path}" for path in corpus_figures()],
+        scatter=[f"--scatter {run}/{seed}={learnability_folder(run, seed)}" for run, seed in trained()],
         training=[f"--training {run}/{seed}={model_folder(run, seed) / 'metrics.csv'}" for run, seed in trained()],
         corpus=lambda w, input: options(
             "--corpus", [*input.corpus, *([input.contamination] if input.contamination else [])]
@@ -278,6 +306,6 @@ rule report:
         code=code("scfm.paper.commands:report"),
     shell:
         "python -m scfm paper report --study {params.study} --scale {params.scale} --claims {input.claims}"
-        " --captions workflow/report {params.tables} {params.figures} {params.corpus} {params.training}"
-        " {params.check} {params.resources} --timings {params.timings} --settings {params.settings:q}"
+        " --captions workflow/report {params.tables} {params.figures} {params.scatter} {params.corpus}"
+        " {params.training} {params.check} {params.resources} --timings {params.timings} --settings {params.settings:q}"
         " --out {output} 2>&1 | tee {log}"

@@ -116,5 +116,5 @@ def adjust(p: pd.Series) -> pd.Series:
 
 
 def reference_of(by: str, settings: Learnability) -> str:
-    """The group against which the second comparison of a family or program is made."""
-    return settings.reference_family if by == "family" else settings.reference_program
+    """The group against which the second comparison of a family, group of families or program is made."""
+    return settings.reference_program if by == "program" else settings.reference_family
