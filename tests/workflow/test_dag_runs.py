@@ -104,6 +104,13 @@ def test_report_is_whole_and_needs_nothing_else(results):
         assert name.replace("_", "-") in page.ids
 
 
+def test_interactive_figures_lie_beside_the_report(results):
+    links = re.findall(r'href="([^#"]+)"', (results / "report.html").read_text())
+    assert sorted(links) == [f"learnability/{run}/0/scatter.html" for run in ("mlm", "wced_hce")]
+    for link in links:
+        assert not re.search(r"<(link|img|iframe)|<script [^>]*src", (results / link).read_text())
+
+
 def test_nothing_temporary_is_left(results):
     # Snakemake marks folders that are outputs by a file of its own.
     hidden = [p for p in results.rglob("*") if p.name.startswith(".") and p.name != ".snakemake_timestamp"]
