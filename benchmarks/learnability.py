@@ -26,7 +26,8 @@ def simulate(n: int, seed: int = 0) -> pd.DataFrame:
     zero_fraction = rng.uniform(0.05, 0.95, n)
     error = np.exp(np.log(0.2) + 1.5 * zero_fraction + rng.normal(0, 0.2, n))
     family = [f"F{i}" for i in rng.integers(FAMILIES, size=n)]
-    names = {"gene": [f"G{i}" for i in range(n)], "family": family, "family_group": family}
+    names = {"gene": [f"G{i}" for i in range(n)], "family": family}
+    names["family_group"] = ["many" if name in ("F1", "F2", "F3") else name for name in family]
     names |= {"program": [f"P{i}" for i in rng.integers(PROGRAMS, size=n)]}
     counts = {"n": 4000, "n_nonzero": (4000 * (1 - zero_fraction)).astype(int), "zero_fraction": zero_fraction}
     errors = {"rescaled_mae": error, "rescaled_mae_ungated": 0.9 * error, "rescaled_mae_null": 1.2 * error}

@@ -1,5 +1,7 @@
 """Winner rates of groups of genes, and their enrichment against other genes."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 
@@ -85,6 +87,7 @@ def _compare(winner: np.ndarray, z: np.ndarray, inside: np.ndarray, outside: np.
     return (*fisher(*map(int, counts)), mannwhitneyu(z_inside, z_outside).pvalue if known else np.nan)
 
 
+@cache  # most groups of families are one family, of which the same is asked again
 def fisher(
     winners_inside: int, genes_inside: int, winners_outside: int, genes_outside: int
 ) -> tuple[float, float, float, float]:
