@@ -12,6 +12,7 @@ from scfm.errors import ScfmError
 from scfm.learnability import FILES
 from scfm.learnability.commands import app
 from scfm.learnability.outcomes import score
+from scfm.learnability.read import ANNOTATION, ERRORS
 from scfm.learnability.settings import Learnability
 
 FAST = json.dumps({"permutations": {"n": 5}})
@@ -178,3 +179,9 @@ def test_ungated_errors_are_needed_where_the_settings_ask_for_them(tmp_path, sim
             ["table", str(path), "--out", str(tmp_path / "o"), "--settings", '{"gated": false}'],
             catch_exceptions=False,
         )
+
+
+def test_every_column_and_file_is_documented(pytestconfig):
+    page = (pytestconfig.rootpath / "docs/learnability.md").read_text()
+    for name in (*ERRORS, *ANNOTATION, *FILES.values()):
+        assert f"`{name}`" in page, name
