@@ -50,6 +50,29 @@ rule agreement:
         "python -m scfm learnability agreement {params.genes} {params.pairs} --out {output} 2>&1 | tee {log}"
 
 
+# What all runs have to say of it, as tables of the report.
+rule learnability_tables:
+    input:
+        [learnability_folder(run, seed) / file for run, seed in trained() for file in LEARNABILITY_FILES.values()],
+    output:
+        **{
+            name: report(table_file(name), category="tables", caption=f"../report/{name}.rst")
+            for name in LEARNABILITY_TABLES
+        },
+    log:
+        LOGS / "paper" / "learnability_tables.log",
+    benchmark:
+        RESULTS / "benchmark" / "paper" / "learnability_tables.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        folders=[f"--learnability {run}/{seed}={learnability_folder(run, seed)}" for run, seed in trained()],
+        out=RESULTS / "tables",
+        code=code("scfm.paper.commands:learnability"),
+    shell:
+        "python -m scfm paper table learnability {params.folders} --out {params.out} 2>&1 | tee {log}"
+
+
 # The planted truth of the synthetic census, found again or not.
 rule check:
     input:

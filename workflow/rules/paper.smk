@@ -74,28 +74,6 @@ rule table3:
         "python -m scfm paper table 3 {params.genes} --out {output} 2>&1 | tee {log}"
 
 
-rule learnability_tables:
-    input:
-        [learnability_folder(run, seed) / file for run, seed in trained() for file in LEARNABILITY_FILES.values()],
-    output:
-        **{
-            name: report(table_file(name), category="tables", caption=f"{REPORTS}/{name}.rst")
-            for name in LEARNABILITY_TABLES
-        },
-    log:
-        LOGS / "paper" / "learnability_tables.log",
-    benchmark:
-        RESULTS / "benchmark" / "paper" / "learnability_tables.tsv"
-    conda:
-        "../../envs/analysis.yaml"
-    params:
-        folders=[f"--learnability {run}/{seed}={learnability_folder(run, seed)}" for run, seed in trained()],
-        out=RESULTS / "tables",
-        code=code("scfm.paper.commands:learnability"),
-    shell:
-        "python -m scfm paper table learnability {params.folders} --out {params.out} 2>&1 | tee {log}"
-
-
 rule table4:
     input:
         tidy_files(),
