@@ -1,5 +1,6 @@
 """Overlap of two runs, with the published numbers."""
 
+from math import comb
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,12 @@ def test_p_is_the_sum_of_the_upper_tail():
     result = overlap(10, 12, 5, 40)
     assert np.isclose(result["p"], hypergeom.pmf(np.arange(5, 11), 40, 12, 10).sum())
     assert np.isclose(overlap(10, 12, 0, 40)["p"], 1)
+
+
+@pytest.mark.parametrize(("universe", "first", "second", "shared"), [(40, 10, 12, 5), (30, 30, 7, 7), (25, 1, 1, 1)])
+def test_p_counts_the_ways_to_choose(universe, first, second, shared):
+    ways = [comb(first, k) * comb(universe - first, second - k) for k in range(shared, min(first, second) + 1)]
+    assert np.isclose(overlap(first, second, shared, universe)["p"], sum(ways) / comb(universe, second))
 
 
 def test_no_winner_and_no_gene():
@@ -91,6 +98,16 @@ def test_errors_are_compared_over_the_same_genes(simulated, annotated):
     assert none.filter(like="median_error").isna().all(axis=None)
 
 
+def test_runs_without_families_and_ungated_errors_are_compared_all_the_same(simulated, annotated):
+    scored = [run(simulated, annotated, seed, winners=0.1) for seed in (0, 1)]
+    whole = agreement(*scored)
+    bare = agreement(*(table.drop(columns=["family", "rescaled_mae_ungated"]) for table in scored))
+    missing = [name for name in whole if "famil" in name or "ungated" in name]
+    assert bare.drop(columns="families")[[name for name in missing if name != "families"]].isna().all(axis=None)
+    assert (bare.families == 0).all()
+    pd.testing.assert_frame_equal(bare.drop(columns=missing), whole.drop(columns=missing))
+
+
 def test_a_run_agrees_with_itself(simulated, annotated):
     scored = run(simulated, annotated, 0, winners=0.05)
     table = agreement(scored, scored)
@@ -121,6 +138,16 @@ def test_spearman_needs_three_varying_pairs():
     assert np.isnan(spearman(pd.Series([1.0, 2.0]), pd.Series([1.0, 2.0])))
     assert np.isnan(spearman(pd.Series([1.0, 2.0, 3.0]), pd.Series([1.0, 1.0, 1.0])))
     assert spearman(pd.Series([1.0, 2.0, np.nan, 4.0]), pd.Series([1.0, 2.0, 0.0, 9.0])) == pytest.approx(1)
+
+
+def test_spearman_is_the_correlation_of_ranks():
+    rng = np.random.default_rng(0)
+    first, second = pd.Series(rng.integers(0, 10, 50)), pd.Series(rng.integers(0, 10, 50))  # with ties
+
+    def ranks(values):
+        return [np.mean([rank for rank, other in enumerate(sorted(values)) if other == value]) for value in values]
+
+    assert np.isclose(spearman(first, second), np.corrcoef(ranks(first), ranks(second))[0, 1])
 
 
 def test_pairs_go_seed_by_seed(simulated, annotated):

@@ -7,14 +7,22 @@ from scipy.stats import fisher_exact, hypergeom, mannwhitneyu
 from scfm.learnability.absolute import absolute
 from scfm.learnability.enrichment import adjust, enrichment, fisher, rates
 from scfm.learnability.groups import crosstab, group_table
+from scfm.learnability.null import draw_nulls, null_rates
 from scfm.learnability.outcomes import score
-from scfm.learnability.settings import Learnability
+from scfm.learnability.settings import Learnability, Resampling
+
+SETTINGS = Learnability(permutations=Resampling(n=20))
+
+
+def with_nulls(errors, annotation, settings=SETTINGS):
+    scored = score(errors.merge(annotation, on="gene"), settings)
+    return scored.join(null_rates(scored, draw_nulls(scored, settings)))
 
 
 def scored_genes(simulated, annotated, **options):
     errors = simulated(n=800, **options)
     annotation = annotated(errors.gene)
-    return score(errors.merge(annotation, on="gene"), Learnability()), annotation
+    return with_nulls(errors, annotation), annotation
 
 
 def test_published_odds_of_counts():
@@ -80,8 +88,8 @@ def test_planted_family_is_enriched(simulated, annotated):
     annotation = annotated(errors.gene)
     kinase = (annotation.family == "Kinase").to_numpy()
     errors.loc[kinase[: len(errors)], "rescaled_mae"] *= np.where(np.arange(kinase.sum()) % 4 == 0, 0.6, 1)
-    scored = score(errors.merge(annotation, on="gene"), Learnability())
-    table = group_table(scored, annotation, "family", {}, Learnability()).set_index("family")
+    scored = with_nulls(errors, annotation)
+    table = group_table(scored, annotation, "family", {}, SETTINGS).set_index("family")
     assert table.odds_low_others["Kinase"] > 1
     assert table.odds_low_reference["Kinase"] > 1
     assert table.fisher_q_others["Kinase"] < 1e-6
@@ -120,13 +128,51 @@ def test_family_without_a_gene_has_a_row(simulated, annotated):
 def test_no_reliable_gene_gives_zero_counts(simulated, annotated):
     errors = simulated(n=50)
     annotation = annotated(errors.gene)
-    settings = Learnability(min_nonzero=10**6)
-    scored = score(errors.merge(annotation, on="gene"), settings)
+    settings = SETTINGS.model_copy(update={"min_nonzero": 10**6})
+    scored = with_nulls(errors, annotation, settings)
     table = group_table(scored, annotation, "program", {}, settings)
     assert (table.evaluated == 0).all()
     assert table.winner_rate_evaluated.isna().all()
     assert (table.winner_rate_annotated == 0).all()
     assert table.fisher_q_others.isna().all()
+    assert table.null_rate_evaluated_sign.isna().all()
+
+
+def test_every_winner_rate_of_a_group_has_a_null_beside_it(simulated, annotated):
+    scored, annotation = scored_genes(simulated, annotated, winners=0.05)
+    for by in ("family", "family_group", "program"):
+        table = group_table(scored, annotation, by, {}, SETTINGS).set_index(by)
+        for name, row in table.iterrows():
+            own = scored[scored.reliable & (scored[by] == name)]
+            for null in ("shuffle", "sign"):
+                wins = own[f"null_{null}"].sum()
+                assert np.isclose(row[f"null_winners_{null}"], wins)
+                assert np.isclose(row[f"null_rate_annotated_{null}"], wins / row.annotated)
+                assert np.isclose(row[f"null_rate_evaluated_{null}"], wins / row.evaluated)
+
+
+def test_shuffled_z_gives_a_group_the_rate_of_its_zero_fraction(simulated, annotated):
+    # Half as many winners where genes are sparse: a family of sparse genes alone should win as they do.
+    errors = simulated(n=4000, sd=0.2, winners=0.0)
+    dense = errors.zero_fraction < 0.5
+    errors.loc[dense & (errors.index % 10 == 0), "rescaled_mae"] *= 0.4
+    annotation = annotated(errors.gene).assign(family=np.where(dense, "dense", "sparse"))
+    rates = group_table(with_nulls(errors, annotation), annotation, "family", {}, SETTINGS).set_index("family")
+    np.testing.assert_allclose(rates.null_rate_evaluated_shuffle, rates.winner_rate_evaluated, atol=0.01)
+    assert rates.winner_rate_evaluated["dense"] > 2 * rates.winner_rate_evaluated["sparse"]
+
+
+def test_groups_of_families_are_tested_together(simulated, annotated):
+    scored, annotation = scored_genes(simulated, annotated, winners=0.1)
+    groups = {"Kinase": "Enzyme", "Peptidase": "Enzyme", "Synapse": "Synapse", "Unclassified": "Unclassified"}
+    annotation["family_group"] = annotation.family.map(groups)
+    scored["family_group"] = scored.family.map(groups)
+    table = group_table(scored, annotation, "family_group", {"MHC": None, "Enzyme": None}, SETTINGS)
+    assert list(table.family_group) == ["MHC", "Enzyme", "Synapse", "Unclassified"]
+    families = group_table(scored, annotation, "family", {}, SETTINGS).set_index("family")
+    enzyme = table.set_index("family_group").loc["Enzyme"]
+    assert enzyme.winners == families.winners["Kinase"] + families.winners["Peptidase"]
+    assert table.reference.eq("Unclassified").all()
 
 
 def test_crosstab_sums_to_the_genes(simulated, annotated):

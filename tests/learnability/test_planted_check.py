@@ -22,7 +22,9 @@ def planted(rates, n=100, seeds=3, reliable=1.0):
         evaluated = rng.random(len(truth)) < reliable
         won = (rng.random(len(truth)) < truth.planted.map(rates)) & evaluated
         outcome = np.where(won, "winner", np.where(evaluated, "expected", ""))
-        tables["wced", str(seed)] = pd.DataFrame({"gene": truth.gene, "reliable": evaluated, "outcome": outcome})
+        tables["wced", str(seed)] = pd.DataFrame(
+            {"gene": truth.gene, "reliable": evaluated, "outcome": outcome, "null_shuffle": 0.1, "null_sign": 0.04}
+        )
     return truth, tables
 
 
@@ -40,6 +42,18 @@ def test_planted_programs_are_found():
     assert table.loc["wced/type"].value == (own.outcome == "winner").mean()
     assert table.loc["wced/type"].n == 300
     assert list(table.loc[["wced/0/type", "wced/2/noise"]].n) == [100, 100]
+
+
+def test_null_rates_are_those_of_the_same_evaluated_genes():
+    truth, tables = planted({"type": 0.4, "latent": 0.1, "noise": 0.05}, reliable=0.5)
+    for number, table in enumerate(tables.values()):
+        table["null_sign"] = np.where(table.reliable, 0.01 * np.arange(len(table)) + number, 99.0)
+    result = check(truth, tables, SETTINGS).set_index("check")
+    own = [table[table.reliable & table.gene.str.startswith("noise")].null_sign for table in tables.values()]
+    assert np.isclose(result.loc["wced/1/noise"].null_sign, own[1].mean())
+    assert np.isclose(result.loc["wced/noise"].null_sign, pd.concat(own).mean())
+    assert np.isclose(result.loc["wced/type"].null_shuffle, 0.1)
+    assert np.isnan(result.loc["wced/type_minus_noise"].null_sign)
 
 
 def test_equal_rates_do_not_hold():

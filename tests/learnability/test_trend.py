@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.isotonic import IsotonicRegression
 
 from scfm.learnability.trend import isotonic_trend, residuals, window_sd, windows
 
@@ -47,6 +48,32 @@ def test_isotonic_trend_pools_adjacent_violators():
     # 3, 1 violate and pool to 2; 5, 4, 3 pool to 4 (closed form of the pool-adjacent-violators algorithm).
     trend = isotonic_trend(np.arange(6.0), np.array([0.0, 3.0, 1.0, 5.0, 4.0, 3.0]))
     np.testing.assert_allclose(trend, [0, 2, 2, 4, 4, 4])
+
+
+@pytest.mark.parametrize("decimals", [9, 1])
+def test_isotonic_trend_equals_its_definition_and_scikit_learn(decimals):
+    rng = np.random.default_rng(5)
+    zero_fraction = np.sort(rng.random(60)).round(decimals)  # rounded: genes with equal zero fractions
+    values = 2 * zero_fraction + rng.normal(0, 1, 60)
+    trend = isotonic_trend(zero_fraction, values)
+    np.testing.assert_allclose(trend, IsotonicRegression().fit(zero_fraction, values).predict(zero_fraction))
+    # The largest, over blocks that begin at or before a point, of the smallest mean of blocks that end at or after it.
+    points, counts = np.unique(zero_fraction, return_counts=True)
+    sums = np.array([values[zero_fraction == point].sum() for point in points])
+    expected = [
+        max(min(sums[j:k].sum() / counts[j:k].sum() for k in range(i + 1, len(points) + 1)) for j in range(i + 1))
+        for i in range(len(points))
+    ]
+    np.testing.assert_allclose(trend, np.repeat(expected, counts))
+
+
+def test_z_equals_the_loop():
+    rng = np.random.default_rng(2)
+    zero_fraction = np.sort(rng.random(300))
+    values = zero_fraction + rng.normal(0, 0.1, 300)
+    fit = residuals(zero_fraction, values, *windows(zero_fraction, 0.05, 50))
+    np.testing.assert_allclose(fit.residual, values - fit.trend)
+    np.testing.assert_allclose(fit.z, fit.residual / sd_by_loop(zero_fraction, fit.residual, 0.05, 50))
 
 
 def test_constant_zero_fraction_gives_the_mean_and_the_plain_z():

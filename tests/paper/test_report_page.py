@@ -1,6 +1,7 @@
 import base64
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import matplotlib
@@ -126,6 +127,36 @@ def test_page_holds_everything_and_needs_nothing(inputs, tmp_path):
     assert "<script" not in out.read_text()
 
 
+def test_scatters_are_shown_and_linked_to(inputs, tmp_path):
+    folders = {("mlm", "0"): tmp_path / "l/mlm/0", ("mlm", "1"): tmp_path / "l/mlm/1", ("wced", "0"): tmp_path / "l/w"}
+    for folder in folders.values():
+        folder.mkdir(parents=True)
+        png(folder / "scatter.png")
+        (folder / "scatter.html").write_text("<!doctype html>")
+    write_report(replace(inputs, scatters=folders), tmp_path / "out" / "report.html")
+    page = parse(tmp_path / "out" / "report.html")
+    assert len(page.sources) == 2 + 2  # of each run's first seed
+    assert all(source.startswith("data:") for source in page.sources)
+    links = [link for link in page.links if link[0] != "#"]
+    assert links == ["../l/mlm/0/scatter.html", "../l/mlm/1/scatter.html", "../l/w/scatter.html"]
+    assert all((tmp_path / "out" / link).exists() for link in links)
+    (tmp_path / "l/w/scatter.html").unlink()
+    with pytest.raises(ScfmError, match=r"scatter\.html: an interactive figure not found"):
+        write_report(replace(inputs, scatters=folders), tmp_path / "out" / "report.html")
+
+
+def test_caption_of_figure_2_says_what_holds_here(inputs, tmp_path):
+    claims = pd.read_csv(tmp_path / "claims.csv")
+    claims.loc[1] = claims.loc[0].to_dict() | {"claim": "genes_win", "section": "Abstract, section 2.2"}
+    claims.loc[1, ["text", "verdict"]] = ["Identity genes win.", "does not hold"]
+    claims.to_csv(tmp_path / "claims.csv", index=False)
+    figures = {"figure2": [png(tmp_path / "figure2.png")], "figure3": [png(tmp_path / "figure3.png")]}
+    write_report(replace(inputs, figures=figures), tmp_path / "report.html")
+    text = " ".join(" ".join(parse(tmp_path / "report.html").text).split())
+    assert "At this scale does not hold : Identity genes win ." in text
+    assert text.count("At this scale") == 1
+
+
 def test_verdicts_stand_before_everything_else(inputs, tmp_path):
     write_report(inputs, tmp_path / "report.html")
     page = parse(tmp_path / "report.html")
@@ -178,6 +209,7 @@ def test_every_table_and_figure_has_a_caption(pytestconfig):
         "controls",
         "figure2",
         "figure3",
+        *("learnability", "winners", "crosstab", "sensitivity", "detection", "gating", "scatter"),
     ):
         html = caption(folder, name)
         assert html.startswith("<p>"), name

@@ -9,8 +9,8 @@ from scfm.benchmarks.seen import COLUMNS
 from scfm.datasets import read_datasets
 from scfm.errors import ScfmError
 from scfm.paper.tables.datasets import datasets_table
-from scfm.paper.tables.families import families
-from scfm.paper.tables.genes import losers
+from scfm.paper.tables.families import families, rate_groups
+from scfm.paper.tables.genes import called, losers
 from scfm.paper.tables.hyperparameters import PUBLISHED, flatten, hyperparameters, read_run
 
 
@@ -83,6 +83,18 @@ def test_losers_of_either_run_and_in_common(tmp_path):
     assert table.loc["D", "mlm_loser_seeds"] == "0 of 2"
 
 
+def test_winners_farthest_below_the_trend_come_first(tmp_path):
+    tables = {
+        ("mlm", "0"): scored(tmp_path / "m0.parquet", [("A", -3, "winner"), ("B", 1, "loser"), ("C", -2.5, "winner")]),
+        ("wced", "0"): scored(
+            tmp_path / "w0.parquet", [("A", -2, "winner"), ("D", -8, "winner"), ("C", 1, "expected")]
+        ),
+    }
+    table = called(tables, "winner").set_index("gene")
+    assert list(table.index) == ["A", "D", "C"]
+    assert table.loc["C", ["mlm_winner_seeds", "wced_winner_seeds"]].tolist() == ["1 of 1", "0 of 1"]
+
+
 def test_no_loser_gives_an_empty_table_with_columns(tmp_path):
     path = scored(tmp_path / "a.parquet", [("A", 0, "expected")])
     table = losers({("mlm", "0"): path})
@@ -97,6 +109,10 @@ def learnt_families(path, **columns):
         [
             "evaluated",
             "winner_rate_annotated",
+            "null_rate_annotated_shuffle",
+            "null_rate_annotated_sign",
+            "null_rate_evaluated_shuffle",
+            "null_rate_evaluated_sign",
             "odds_ratio_reference",
             "fisher_q_reference",
             "median_rescaled_mae",
@@ -123,9 +139,17 @@ def test_families_over_seeds(tmp_path):
     row = table.loc["Kinase"]
     assert row.mlm_winner_rate_evaluated == pytest.approx(0.2)
     assert (row.mlm_odds_ratio_others, row.mlm_fisher_q_others, row.mlm_seeds) == (2.5, 0.5, 2)
-    assert table.loc["Histone"].isna().sum() == 12
+    assert row.mlm_winner_rate_group == "like"
+    assert table.loc["Histone"].isna().sum() == 17
     with pytest.raises(ScfmError, match="no table given"):
         families(sizes, {})
+
+
+def test_families_are_grouped_by_their_winner_rate():
+    names = ["odds_ratio_others", "fisher_q_others", "evaluated"]
+    rows = [(3.0, 0.01, 9), (0.3, 0.01, 9), (3.0, 0.2, 9), (np.nan, np.nan, 9), (np.nan, np.nan, 0)]
+    groups = rate_groups(pd.DataFrame(rows, columns=names))
+    assert list(groups) == ["above", "below", "like", "like", "not evaluated"]
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from clone import clone
 
 pytestmark = pytest.mark.slow
 
-TABLES = [*(f"table{n}" for n in (1, 2, 3, 4, 5, 6, 7, 14)), "macro_f1", "ontology", "controls"]
+LEARNABILITY = ["learnability", "winners", "crosstab", "sensitivity", "detection", "gating"]
+TABLES = [*(f"table{n}" for n in (1, 2, 3, 4, 5, 6, 7, 14)), "macro_f1", "ontology", "controls", *LEARNABILITY]
 FIGURES = ["figure2", "figure3"]
 STAGES = ("resources", "corpus", "pretrain", "annotation", "learnability", "benchmarks", "paper")
 SUMMARY = re.compile(rf"({'|'.join(STAGES)}) [^:]+: \S.*")
@@ -101,6 +102,13 @@ def test_report_is_whole_and_needs_nothing_else(results):
     assert not re.search(r"\{\{|\{%", text)
     for name in (*TABLES, *FIGURES):
         assert name.replace("_", "-") in page.ids
+
+
+def test_interactive_figures_lie_beside_the_report(results):
+    links = re.findall(r'href="([^#"]+)"', (results / "report.html").read_text())
+    assert sorted(links) == [f"learnability/{run}/0/scatter.html" for run in ("mlm", "wced_hce")]
+    for link in links:
+        assert not re.search(r"<(link|img|iframe)|<script [^>]*src", (results / link).read_text())
 
 
 def test_nothing_temporary_is_left(results):

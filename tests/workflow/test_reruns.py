@@ -8,7 +8,7 @@ pytestmark = pytest.mark.slow
 
 TABLES_FROM_TIDY = {f"table_from_tidy {n}" for n in ("table5", "table6", "table7", "macro_f1", "ontology", "controls")}
 FROM_TIDY = {"table4", "results", *TABLES_FROM_TIDY, "claims", "report"}
-FROM_GENES = {"agreement", "table2", "table3", "figure2", "claims", "report"}
+FROM_GENES = {"agreement", "table2", "table3", "learnability_tables", "figure2", "claims", "report"}
 
 
 def scores(*models):

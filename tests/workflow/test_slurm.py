@@ -29,7 +29,7 @@ QUICK = ("--slurm-init-seconds-before-status-checks", "5", "--slurm-keep-success
 # Rules that take little time share jobs, in which they run one after the other.
 GROUPS = {
     "corpus": "synthesize build scan select scatter_part gather_shards prepare",
-    "learning": "learn agreement check table2 table3 figure2",
+    "learning": "learn agreement check table2 table3 learnability_tables figure2",
     "integrations": "integration",
     "probes": "probe",
     "paper": "table1 table4 table14 table_from_tidy results figure3 claims report",

@@ -6,6 +6,7 @@ from scfm.benchmarks.settings import Exposure
 from scfm.corpus.settings import BuildSettings, SourceSettings
 from scfm.corpus.synthetic import corpus_names, dataset_row
 from scfm.genes import HUMAN
+from scfm.learnability import FILES as LEARNABILITY_FILES
 from scfm.study import ANNOTATION_FILES
 
 CORPUS = RESULTS / "corpus"
@@ -30,15 +31,8 @@ ANNOTATION_TABLES = {
     "annotation_readings": RESULTS / "annotation" / "readings.csv",
     "annotation_reading_counts": RESULTS / "annotation" / "reading_counts.csv",
 }
-LEARNABILITY_FILES = {
-    "genes": "genes.parquet",
-    "families": "families.csv",
-    "programs": "programs.csv",
-    "crosstab": "crosstab.csv",
-    "dynamics": "dynamics.csv",
-    "sensitivity": "sensitivity.csv",
-    "summary": "summary.json",
-}
+# Tables of the learnability of all runs, made by one job.
+LEARNABILITY_TABLES = ("learnability", "winners", "crosstab", "sensitivity", "detection", "gating")
 # Tables made from tidy results alone, with their commands.
 FROM_TIDY = {
     "table5": "5",
@@ -255,7 +249,7 @@ def table_file(name):
 
 
 def table_files():
-    names = ["table1", "table2", "table3", "table4", *FROM_TIDY, "table14"]
+    names = ["table1", "table2", "table3", *LEARNABILITY_TABLES, "table4", *FROM_TIDY, "table14"]
     return [table_file(name) for name in names if name != "ontology" or ontology_models()]
 
 
@@ -276,6 +270,7 @@ def figure_files():
 def caption_names():
     return [
         "claims",
+        "scatter",
         *ANNOTATION_TABLES,
         *(path.stem for path in [*report_tables(), *figure_files(), *corpus_figures()]),
     ]

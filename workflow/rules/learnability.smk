@@ -8,7 +8,7 @@ rule learn:
         families=RESULTS / "annotation" / "families.csv",
         programs=RESULTS / "annotation" / "programs.csv",
     output:
-        **{name: RESULTS / "learnability" / "{run}" / "{seed}" / file for name, file in LEARNABILITY_FILES.items()},
+        **{name: learnability_folder("{run}", "{seed}") / file for name, file in LEARNABILITY_FILES.items()},
     log:
         LOGS / "learnability" / "{run}-{seed}.log",
     benchmark:
@@ -20,12 +20,12 @@ rule learn:
         runtime=30,
     params:
         settings=as_json(STUDY.learnability),
-        out=lambda w, output: " ".join(f"--out-{name} {output[name]}" for name in LEARNABILITY_FILES),
+        out=lambda w: learnability_folder(w.run, w.seed),
         code=code("scfm.learnability.commands:genes"),
     shell:
         "python -m scfm learnability genes --settings {params.settings:q} --errors {input.errors}"
         " --annotation {input.annotation} --families {input.families} --programs {input.programs}"
-        " {params.out} 2>&1 | tee {log}"
+        " --out {params.out} 2>&1 | tee {log}"
 
 
 rule agreement:
@@ -48,6 +48,29 @@ rule agreement:
         code=code("scfm.learnability.commands:agreement"),
     shell:
         "python -m scfm learnability agreement {params.genes} {params.pairs} --out {output} 2>&1 | tee {log}"
+
+
+# What all runs have to say of it, as tables of the report.
+rule learnability_tables:
+    input:
+        [learnability_folder(run, seed) / file for run, seed in trained() for file in LEARNABILITY_FILES.values()],
+    output:
+        **{
+            name: report(table_file(name), category="tables", caption=f"../report/{name}.rst")
+            for name in LEARNABILITY_TABLES
+        },
+    log:
+        LOGS / "paper" / "learnability_tables.log",
+    benchmark:
+        RESULTS / "benchmark" / "paper" / "learnability_tables.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        folders=[f"--learnability {run}/{seed}={learnability_folder(run, seed)}" for run, seed in trained()],
+        out=RESULTS / "tables",
+        code=code("scfm.paper.commands:learnability"),
+    shell:
+        "python -m scfm paper table learnability {params.folders} --out {params.out} 2>&1 | tee {log}"
 
 
 # The planted truth of the synthetic census, found again or not.

@@ -250,6 +250,11 @@ rule report:
         training=[model_folder(run, seed) / "metrics.csv" for run, seed in trained()],
         corpus=corpus_tables(),
         corpus_figures=corpus_figures(),
+        scatter=[
+            learnability_folder(run, seed) / LEARNABILITY_FILES[name]
+            for run, seed in trained()
+            for name in ("scatter", "scatter_page")
+        ],
         contamination=CONTAMINATION if STUDY.named("benchmark") else [],
         resources=RESULTS / "resources" / "manifest.tsv" if STUDY.external else [],
         summary=RESULTS / "benchmarks" / "summary.csv",
@@ -267,6 +272,7 @@ rule report:
         + [f"--table {name}={path}" for name, path in ANNOTATION_TABLES.items()],
         figures=[f"--figure {path.stem}={path.parent}" for path in figure_files()]
         + [f"--figure {path.name}={path}" for path in corpus_figures()],
+        scatter=[f"--scatter {run}/{seed}={learnability_folder(run, seed)}" for run, seed in trained()],
         training=[f"--training {run}/{seed}={model_folder(run, seed) / 'metrics.csv'}" for run, seed in trained()],
         corpus=lambda w, input: options(
             "--corpus", [*input.corpus, *([input.contamination] if input.contamination else [])]
@@ -280,6 +286,6 @@ rule report:
         code=code("scfm.paper.commands:report"),
     shell:
         "python -m scfm paper report --study {params.study} --scale {params.scale} --claims {input.claims}"
-        " --captions workflow/report {params.tables} {params.figures} {params.corpus} {params.training}"
-        " {params.check} {params.resources} --timings {params.timings} --settings {params.settings:q}"
+        " --captions workflow/report {params.tables} {params.figures} {params.scatter} {params.corpus}"
+        " {params.training} {params.check} {params.resources} --timings {params.timings} --settings {params.settings:q}"
         " --out {output} 2>&1 | tee {log}"

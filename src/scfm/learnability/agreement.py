@@ -42,7 +42,8 @@ def agreement(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     Universes: `first` and `second` are the reliable genes of that run; `both` those evaluated in both.
 
     Args:
-        first, second: scored genes of a run: gene, family, rescaled_mae, rescaled_mae_ungated, reliable, z, outcome.
+        first, second: scored genes of a run: gene, rescaled_mae, reliable, z, outcome; family and rescaled_mae_ungated
+            where they are there (what needs them is NaN otherwise).
 
     Returns:
         One row for each universe and outcome: universe, outcome, genes (in the universe), called_first,
@@ -51,6 +52,7 @@ def agreement(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
         correlations of the family medians of Z and of the rescaled MAE, each run over its own reliable genes).
         The columns of `_median_errors` stand only with the universe `both`, whose genes they are of.
     """
+    first, second = (_with_columns(run, {"family": None, "rescaled_mae_ungated": np.nan}) for run in (first, second))
     genes = first.merge(second, on="gene", how="outer", suffixes=("_first", "_second"))
     reliable = {side: genes[f"reliable_{side}"].eq(True) for side in ("first", "second")}
     universes = {**reliable, "both": reliable["first"] & reliable["second"]}
@@ -65,6 +67,10 @@ def agreement(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
         row |= {"z_spearman": spearman(shared.z_first, shared.z_second)} | families
         rows.append(row | (errors if universe == "both" else {}))
     return pd.DataFrame(rows)
+
+
+def _with_columns(table: pd.DataFrame, defaults: dict) -> pd.DataFrame:
+    return table.assign(**{name: value for name, value in defaults.items() if name not in table})
 
 
 def _median_errors(genes: pd.DataFrame) -> dict[str, float]:

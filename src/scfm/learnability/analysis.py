@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from scfm.learnability.detection import detection
 from scfm.learnability.dynamics import dynamics
+from scfm.learnability.gating import gating
 from scfm.learnability.groups import crosstab, group_table
-from scfm.learnability.null import null_winners, planted_winners
+from scfm.learnability.null import NullDraws, draw_nulls, null_rates, null_winners, planted_winners
 from scfm.learnability.outcomes import detection_auc, score
 from scfm.learnability.read import at_epoch
 from scfm.learnability.sensitivity import sensitivity
@@ -31,25 +33,32 @@ GENES = [
     "z",
     "outcome",
     "sparse",
+    "null_shuffle",
+    "null_sign",
+    "null_normal",
 ]
+MEDIANS = ["rescaled_mae", "rescaled_mae_ungated", "rescaled_mae_null"]
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """Tables of one run and seed; the columns stand with the functions that make them."""
+    """Tables of one run and seed; the columns stand with the functions that make them. None: without annotation."""
 
     genes: pd.DataFrame
-    families: pd.DataFrame
-    programs: pd.DataFrame
-    crosstab: pd.DataFrame
+    families: pd.DataFrame | None
+    family_groups: pd.DataFrame | None
+    programs: pd.DataFrame | None
+    crosstab: pd.DataFrame | None
     dynamics: pd.DataFrame
     sensitivity: pd.DataFrame
+    detection: pd.DataFrame
+    gating: pd.DataFrame
     summary: dict
 
 
 def analyse(
     errors: pd.DataFrame,
-    annotation: pd.DataFrame,
+    annotation: pd.DataFrame | None,
     settings: Learnability,
     families: dict[str, str] | None = None,
     programs: dict[str, str] | None = None,
@@ -58,23 +67,32 @@ def analyse(
 
     Args:
         errors: gene errors of every epoch (see `read.ERRORS`).
-        annotation: gene, family, family_group and program of every vocabulary gene.
+        annotation: gene, family, family_group and program of every vocabulary gene; None leaves out what needs it.
         families, programs: names (and groups) that get a row even without a gene, in the order of the rows.
     """
     now = at_epoch(errors, settings.epoch)
-    scored = score(now.merge(annotation, on="gene", how="left"), settings)
+    scored = score(now if annotation is None else now.merge(annotation, on="gene", how="left"), settings)
+    null = draw_nulls(scored, settings)
+    scored = scored.join(null_rates(scored, null))
+    axes = () if annotation is None else ("family", "program")
+    groups = dict.fromkeys(("families", "family_groups", "programs", "crosstab"))
+    if annotation is not None:
+        families, programs = families or {}, programs or {}
+        by = {"family": families, "family_group": dict.fromkeys(families.values()), "program": programs}
+        tables = [group_table(scored, annotation, axis, names, settings) for axis, names in by.items()]
+        groups = dict(zip(groups, [*tables, crosstab(scored)], strict=True))
     return Analysis(
-        genes=scored[GENES],
-        families=group_table(scored, annotation, "family", families or {}, settings),
-        programs=group_table(scored, annotation, "program", programs or {}, settings),
-        crosstab=crosstab(scored),
+        genes=scored[[name for name in GENES if name in scored]],
+        **groups,
         dynamics=dynamics(errors, annotation, settings),
         sensitivity=sensitivity(scored, settings),
-        summary=summarise(scored, settings),
+        detection=detection(scored, settings, axes),
+        gating=gating(scored, settings, axes),
+        summary=summarise(scored, null, settings),
     )
 
 
-def summarise(scored: pd.DataFrame, settings: Learnability) -> dict:
+def summarise(scored: pd.DataFrame, null: NullDraws, settings: Learnability) -> dict:
     """Counts, sparsity, null models and the planted simulation of one run, ready for JSON (NaN as None)."""
     reliable = scored[scored.reliable]
     outcomes = reliable.outcome.value_counts()
@@ -87,33 +105,37 @@ def summarise(scored: pd.DataFrame, settings: Learnability) -> dict:
         "expressed": int((scored.n_nonzero > 0).sum()),
         "reliable": len(reliable),
         "winners": int(outcomes.get("winner", 0)),
+        "winner_rate": (reliable.outcome == "winner").mean(),
         "losers": int(outcomes.get("loser", 0)),
         "sparse_winners": int((reliable["sparse"] & (reliable.outcome == "winner")).sum()),
-        "median_rescaled_mae": reliable.rescaled_mae.median(),
-        "median_rescaled_mae_ungated": reliable.rescaled_mae_ungated.median(),
-        "median_rescaled_mae_null": reliable.rescaled_mae_null.median(),
-        "median_auc": auc.median(),
+        **{f"median_{name}": reliable[name].dropna().median() for name in MEDIANS},
+        "median_auc": auc.dropna().median(),
         "median_auc_genes": int(auc.notna().sum()),
         "sparsity": sparsity(scored, settings),
-        "null": null_winners(scored, settings),
+        "null": null_winners(null),
         "planted": planted_winners(scored, settings),
         "settings": settings.model_dump(mode="json"),
-        "note": note(len(reliable), settings),
+        "note": note(reliable, settings),
     }
     return _json(summary)
 
 
-def note(reliable: int, settings: Learnability) -> str:
-    """What a reader must know about a run with few reliable genes; empty otherwise."""
-    if not reliable:
+def note(reliable: pd.DataFrame, settings: Learnability) -> str:
+    """What a reader must know about a run whose reliable genes are few or alike; empty otherwise."""
+    if reliable.empty:
         return (
             f"No gene has {settings.min_nonzero} nonzero validation observations, so that none is evaluated; "
             "validate on more cells or lower min_nonzero."
         )
-    if reliable < settings.min_window:
+    if len(reliable) < settings.min_window:
         return (
-            f"Only {reliable} genes are reliable, fewer than the {settings.min_window} of one window: "
+            f"Only {len(reliable)} genes are reliable, fewer than the {settings.min_window} of one window: "
             "every local standard deviation is taken over all of them."
+        )
+    if reliable.zero_fraction.nunique() == 1:
+        return (
+            f"All reliable genes have the zero fraction {reliable.zero_fraction.iloc[0]:g}: the trend is the mean of "
+            "their log errors, and winners say nothing about sparsity."
         )
     return ""
 

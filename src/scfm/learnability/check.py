@@ -10,6 +10,7 @@ PLANTED = ("type", "latent", "noise")
 DIFFERENCES = {("type", "noise"): True, ("latent", "noise"): False}
 """Pairs whose winner rates are compared, and whether the interval must lie above 0."""
 COLUMNS = ["check", "run", "seed", "quantity", "value", "low", "high", "winners", "n", "required", "holds"]
+NULL_RATES = ["null_shuffle", "null_sign"]
 
 
 def check(truth: pd.DataFrame, tables: dict[tuple[str, str], pd.DataFrame], settings: Learnability) -> pd.DataFrame:
@@ -25,8 +26,9 @@ def check(truth: pd.DataFrame, tables: dict[tuple[str, str], pd.DataFrame], sett
     Returns:
         One row for the rate of each run, seed and program, for each run's rate pooled over its seeds (seed "")
         with its interval, and for each run's differences: check (unique name), run, seed, quantity, value, low,
-        high, winners, n (evaluated genes, summed over seeds when pooled), required (bool) and holds ("yes" or
-        "no": the whole interval lies above 0; "" for rates).
+        high, winners, n (evaluated genes, summed over seeds when pooled), required (bool), holds ("yes" or
+        "no": the whole interval lies above 0; "" for rates), null_shuffle and null_sign (the rate of the same genes
+        under the null models, see `scfm.learnability.null`; NaN for differences).
 
     Raises:
         ScfmError: a planted program has no gene, or no planted gene is in a table.
@@ -38,11 +40,11 @@ def check(truth: pd.DataFrame, tables: dict[tuple[str, str], pd.DataFrame], sett
     for run in dict.fromkeys(run for run, _ in tables):
         own = {seed: table for (name, seed), table in tables.items() if name == run}
         rows += _check_run(truth, run, own, settings)
-    return pd.DataFrame(rows, columns=COLUMNS).astype({"winners": "Int64", "n": "Int64"})
+    return pd.DataFrame(rows, columns=[*COLUMNS, *NULL_RATES]).astype({"winners": "Int64", "n": "Int64"})
 
 
 def _check_run(truth: pd.DataFrame, run: str, tables: dict[str, pd.DataFrame], settings: Learnability) -> list[dict]:
-    won, seen = _outcomes(truth, run, tables)
+    won, seen, null = _outcomes(truth, run, tables)
     rng = np.random.default_rng(settings.bootstrap.seed)
     rows, rates, draws = [], {}, {}
     for name in PLANTED:
@@ -50,13 +52,14 @@ def _check_run(truth: pd.DataFrame, run: str, tables: dict[str, pd.DataFrame], s
         for place, seed in enumerate(tables):
             wins, n = int(won[inside, place].sum()), int(seen[inside, place].sum())
             row = {"check": f"{run}/{seed}/{name}", "run": run, "seed": seed, "quantity": name}
+            row |= _null_means(null, seen, inside, place)
             rows.append(row | {"value": wins / n if n else np.nan, "winners": wins, "n": n, "required": False})
         gene_won, gene_seen = won[inside].sum(1), seen[inside].sum(1)
         draws[name] = _bootstrap(gene_won, gene_seen, settings.bootstrap.n, rng)
         rates[name] = gene_won.sum() / gene_seen.sum() if gene_seen.sum() else np.nan
         row = {"check": f"{run}/{name}", "run": run, "seed": "", "quantity": name, "value": rates[name]}
         counts = {"winners": int(gene_won.sum()), "n": int(gene_seen.sum()), "required": False}
-        rows.append(row | _interval(draws[name]) | counts)
+        rows.append(row | _interval(draws[name]) | counts | _null_means(null, seen, inside))
     for (name, other), required in DIFFERENCES.items():
         quantity = f"{name}_minus_{other}"
         row = {"check": f"{run}/{quantity}", "run": run, "seed": "", "quantity": quantity, "required": required}
@@ -66,16 +69,31 @@ def _check_run(truth: pd.DataFrame, run: str, tables: dict[str, pd.DataFrame], s
     return [{"holds": "", "seed": ""} | row for row in rows]
 
 
-def _outcomes(truth: pd.DataFrame, run: str, tables: dict[str, pd.DataFrame]) -> tuple[np.ndarray, np.ndarray]:
-    """Winner and evaluated (bool [planted genes, seeds] each); a gene absent from a table is not evaluated."""
-    won, seen = [], []
+def _outcomes(
+    truth: pd.DataFrame, run: str, tables: dict[str, pd.DataFrame]
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Winner and evaluated (bool [planted genes, seeds] each), and the null rates by name (float, the same shape).
+
+    A gene absent from a table is not evaluated.
+    """
+    won, seen, null = [], [], {name: [] for name in NULL_RATES}
     for seed, table in tables.items():
         genes = table.set_index("gene").reindex(truth.gene)
         if genes.outcome.isna().all():
             raise ScfmError(f"--genes {run}:{seed}: holds no gene of --truth; give a run trained on the same corpus")
         won.append((genes.outcome == "winner").to_numpy())
         seen.append(genes.reliable.eq(True).to_numpy())
-    return np.column_stack(won), np.column_stack(seen)
+        for name, rates in null.items():
+            rates.append(genes[name].to_numpy(float))
+    return np.column_stack(won), np.column_stack(seen), {name: np.column_stack(rates) for name, rates in null.items()}
+
+
+def _null_means(
+    null: dict[str, np.ndarray], seen: np.ndarray, inside: np.ndarray, seed: int | slice = slice(None)
+) -> dict[str, float]:
+    """Mean null rates of the evaluated genes `inside` a program, of one seed (its position) or all."""
+    evaluated = seen[inside, seed]
+    return {name: rates[inside, seed][evaluated].mean() if evaluated.any() else np.nan for name, rates in null.items()}
 
 
 def _bootstrap(won: np.ndarray, seen: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from scfm.errors import ScfmError
-from scfm.files import whole, write_json
+from scfm.files import whole
 from scfm.learnability.settings import Learnability
 from scfm.settings import parse
 
@@ -17,16 +17,29 @@ Tables = Annotated[list[str], typer.Option("--genes", help="RUN:SEED=PATH of a t
 
 
 @app.command()
+def table(
+    errors: Annotated[Path, typer.Argument(help="per-gene errors of one run: CSV, TSV or parquet")],
+    out: Annotated[Path, typer.Option(help="folder to write")],
+    annotation: Annotated[Path | None, typer.Option(help="family, family_group and program of each gene")] = None,
+    settings: Slice = "{}",
+) -> None:
+    """The same as 'genes' for any model: needs gene, n_nonzero, zero_fraction and rescaled_mae."""
+    chosen = parse(Learnability, settings, "--settings")
+    from scfm.learnability.any_model import analyse_model
+    from scfm.learnability.figures import counts
+    from scfm.learnability.write import write
+
+    result, said = analyse_model(errors, annotation, chosen)
+    files = write(result, chosen, out)
+    said += [result.summary["note"].rstrip(".")] if result.summary["note"] else []
+    print("; ".join([f"learnability table: {errors}: {counts(result.summary)}", *said, f"{len(files)} files in {out}"]))
+
+
+@app.command()
 def genes(
     errors: Annotated[Path, typer.Option(help="gene_errors.parquet of one run and seed")],
     annotation: Annotated[Path, typer.Option(help="annotation/genes.parquet")],
-    out_genes: Annotated[Path, typer.Option(help="scored genes, parquet")],
-    out_families: Annotated[Path, typer.Option(help="families, CSV")],
-    out_programs: Annotated[Path, typer.Option(help="programs, CSV")],
-    out_crosstab: Annotated[Path, typer.Option(help="families against programs, CSV")],
-    out_dynamics: Annotated[Path, typer.Option(help="medians of each epoch, CSV")],
-    out_sensitivity: Annotated[Path, typer.Option(help="winners under other parameters, CSV")],
-    out_summary: Annotated[Path, typer.Option(help="counts, sparsity and null models, JSON")],
+    out: Annotated[Path, typer.Option(help="folder to write")],
     families: Annotated[Path | None, typer.Option(help="annotation/families.csv: every family gets a row")] = None,
     programs: Annotated[Path | None, typer.Option(help="annotation/programs.csv: every program gets a row")] = None,
     settings: Slice = "{}",
@@ -34,26 +47,16 @@ def genes(
     """Trend, winners and losers, families and programs of one run."""
     chosen = parse(Learnability, settings, "--settings")
     from scfm.learnability.analysis import analyse
+    from scfm.learnability.figures import counts
     from scfm.learnability.read import read_annotation, read_errors, read_names
+    from scfm.learnability.write import write
 
     table = read_errors(errors)
     known = read_annotation(annotation, table.gene.drop_duplicates())
     result = analyse(table, known, chosen, read_names(families), read_names(programs))
-    with whole(out_genes) as temporary:
-        result.genes.to_parquet(temporary, index=False)
-    outputs = {
-        out_families: result.families,
-        out_programs: result.programs,
-        out_crosstab: result.crosstab,
-        out_dynamics: result.dynamics,
-        out_sensitivity: result.sensitivity,
-    }
-    for path, frame in outputs.items():
-        _write_csv(path, frame)
-    write_json(out_summary, result.summary)
+    write(result, chosen, out)
     summary = result.summary
-    counts = f"{summary['reliable']:,} of {summary['genes']:,} genes reliable, {summary['winners']:,} winners"
-    text = f"learnability genes: {summary['run']} seed {summary['seed']}: {counts}, {summary['losers']:,} losers"
+    text = f"learnability genes: {summary['run']} seed {summary['seed']}: {counts(summary)}"
     print(f"{text}. {summary['note']}".rstrip(" ."))
 
 
@@ -86,9 +89,9 @@ def check(
     """Are the programs planted in the synthetic census found again?"""
     chosen = parse(Learnability, settings, "--settings")
     from scfm.learnability.check import check as compare
-    from scfm.learnability.read import SCORED, TRUTH, parse_tables, read_table
+    from scfm.learnability.read import TRUTH, WITH_NULLS, parse_tables, read_table
 
-    tables = {key: read_table(path, SCORED, "a table of scored genes") for key, path in parse_tables(genes).items()}
+    tables = {key: read_table(path, WITH_NULLS, "a table of scored genes") for key, path in parse_tables(genes).items()}
     table = compare(read_table(truth, TRUTH, "the planted truth"), tables, chosen)
     _write_csv(out, table)
     required = table[table.required]

@@ -8,12 +8,12 @@ from scfm.learnability.settings import Learnability
 MEASURES = ("rescaled_mae", "rescaled_mae_ungated", "auc")
 
 
-def dynamics(errors: pd.DataFrame, annotation: pd.DataFrame, settings: Learnability) -> pd.DataFrame:
+def dynamics(errors: pd.DataFrame, annotation: pd.DataFrame | None, settings: Learnability) -> pd.DataFrame:
     """Median errors of the genes that are reliable at an epoch, by epoch and group.
 
     Args:
         errors: gene errors of every epoch.
-        annotation: gene, family, program.
+        annotation: gene, family, program; without, all genes are the only group.
 
     Returns:
         One row for each epoch, axis ("all", "family", "program") and group with a reliable gene: epoch, axis,
@@ -21,8 +21,10 @@ def dynamics(errors: pd.DataFrame, annotation: pd.DataFrame, settings: Learnabil
         enough zero targets, see `outcomes.detection_auc`).
     """
     genes = errors[reliable_genes(errors, settings)].assign(auc=lambda reliable: detection_auc(reliable, settings))
-    genes = genes.merge(annotation, on="gene", how="left")
-    parts = [genes.assign(axis=axis, group=genes.get(axis, "all")) for axis in ("all", "family", "program")]
+    axes = ["all"]
+    if annotation is not None:
+        genes, axes = genes.merge(annotation, on="gene", how="left"), ["all", "family", "program"]
+    parts = [genes.assign(axis=axis, group=genes.get(axis, "all")) for axis in axes]
     groups = pd.concat(parts).groupby(["epoch", "axis", "group"], observed=True)
     medians = groups[list(MEASURES)].median().add_prefix("median_")
     medians.insert(0, "n", groups.size())

@@ -1,5 +1,7 @@
 """Winner rates of groups of genes, and their enrichment against other genes."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 
@@ -57,11 +59,12 @@ def enrichment(scored: pd.DataFrame, by: str, reference: str) -> pd.DataFrame:
         NaN where a side has no gene.
     """
     genes = scored[scored.reliable]
+    groups = pd.Categorical(genes[by])
+    winner, z = (genes.outcome == "winner").to_numpy(), genes.z.to_numpy(float)
     columns = {}
     for name in pd.unique(scored[by]):
-        inside = (genes[by] == name).to_numpy()
-        is_reference = (genes[by] == reference).to_numpy() & ~inside
-        both = [_compare(genes, inside, outside) for outside in (~inside, is_reference)]
+        inside = groups == name
+        both = [_compare(winner, z, inside, outside) for outside in (~inside, (groups == reference) & ~inside)]
         columns[name] = {
             f"{test}_{suffix}": value
             for suffix, values in zip(("others", "reference"), both, strict=True)
@@ -74,18 +77,17 @@ def enrichment(scored: pd.DataFrame, by: str, reference: str) -> pd.DataFrame:
     return table
 
 
-def _compare(genes: pd.DataFrame, inside: np.ndarray, outside: np.ndarray) -> tuple[float, ...]:
-    """The values of `TESTS` for one group (bool masks over the reliable genes)."""
+def _compare(winner: np.ndarray, z: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> tuple[float, ...]:
+    """The values of `TESTS` for one group; all arguments [reliable genes], `inside` and `outside` bool masks."""
     from scipy.stats import mannwhitneyu
 
-    winner = (genes.outcome == "winner").to_numpy()
     counts = winner[inside].sum(), inside.sum(), winner[outside].sum(), outside.sum()
-    z = genes.z.to_numpy(float)
     z_inside, z_outside = z[inside & ~np.isnan(z)], z[outside & ~np.isnan(z)]
     known = len(z_inside) and len(z_outside)
     return (*fisher(*map(int, counts)), mannwhitneyu(z_inside, z_outside).pvalue if known else np.nan)
 
 
+@cache  # most groups of families are one family, of which the same is asked again
 def fisher(
     winners_inside: int, genes_inside: int, winners_outside: int, genes_outside: int
 ) -> tuple[float, float, float, float]:
@@ -116,5 +118,5 @@ def adjust(p: pd.Series) -> pd.Series:
 
 
 def reference_of(by: str, settings: Learnability) -> str:
-    """The group against which the second comparison of a family or program is made."""
-    return settings.reference_family if by == "family" else settings.reference_program
+    """The group against which the second comparison of a family, group of families or program is made."""
+    return settings.reference_program if by == "program" else settings.reference_family

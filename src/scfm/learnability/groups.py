@@ -1,30 +1,36 @@
 """Tables of families, programs and their cross-tabulation."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 from scfm.learnability.absolute import absolute
 from scfm.learnability.enrichment import enrichment, rates, reference_of
+from scfm.learnability.null import null_of_groups
 from scfm.learnability.settings import Learnability
 
 
 def group_table(
     scored: pd.DataFrame, annotation: pd.DataFrame, by: str, names: dict[str, str], settings: Learnability
 ) -> pd.DataFrame:
-    """Absolute learnability, winner rates and enrichment of each family or program.
+    """Absolute learnability, winner rates and enrichment of each family, group of families or program.
 
     Args:
-        scored: one row a gene, see `outcomes.score`, with the column `by` ("family" or "program").
+        scored: one row a gene, see `outcomes.score` and `null.null_rates`, with the column `by` ("family",
+            "family_group" or "program").
         annotation: every vocabulary gene with family, family_group and program.
         names: families (with their group) or programs that get a row even without a gene, in the order of the
             rows; those that are not named follow in the order of the annotation.
 
     Returns:
-        One row a group: `by`, family_group (families only), the columns of `rates`, `absolute` and
-        `enrichment`, and reference (the name of the reference group).
+        One row a group: `by`, family_group (families only), the columns of `rates`, `null_of_groups`, `absolute`
+        and `enrichment`, and reference (the name of the reference group).
     """
     reference = reference_of(by, settings)
+    winning = rates(scored, annotation, by)
     parts = [
-        rates(scored, annotation, by),
+        winning,
+        null_of_groups(scored, winning.annotated, by),
         absolute(scored, by, settings),
         enrichment(scored, by, reference),
     ]
@@ -56,3 +62,11 @@ def crosstab(scored: pd.DataFrame) -> pd.DataFrame:
         }
     )
     return flags.groupby(["family", "program"], as_index=False).sum()
+
+
+def by_axis(genes: pd.DataFrame, axes: tuple[str, ...]) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """("all", "all", all genes), then for each axis ("family", "program") its groups by name, with their genes."""
+    yield "all", "all", genes
+    for axis in axes:
+        for group, part in genes.groupby(axis):
+            yield axis, group, part

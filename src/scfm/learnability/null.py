@@ -14,6 +14,7 @@ The simulation with planted winners starts from the `normal` null and lowers the
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,39 +24,95 @@ from scfm.learnability.settings import Learnability
 from scfm.learnability.trend import Residuals, residuals, windows
 
 Draw = Callable[[np.random.Generator], np.ndarray]
+NULLS = ("shuffle", "sign", "normal")
 
 
-def null_winners(genes: pd.DataFrame, settings: Learnability) -> dict[str, dict[str, float]]:
-    """Winners under each null model, against the winners observed.
+class NullDraws(NamedTuple):
+    """Winners of every draw (bool [draws, reliable genes]) by null model, and those observed (bool [reliable genes]).
 
-    Returns:
-        For each null model: observed, mean, low, high (2.5 and 97.5 percentiles over the draws) and share
-        (mean / observed; NaN without winners). Empty without a reliable gene.
+    `rows` are the row numbers of the reliable genes; `winners` is empty without any.
     """
+
+    rows: np.ndarray
+    observed: np.ndarray
+    winners: dict[str, np.ndarray]
+
+
+def draw_nulls(genes: pd.DataFrame, settings: Learnability) -> NullDraws:
+    """Draw each null model over the reliable genes of a run, as often as `settings.permutations` asks."""
+    rows = by_zero_fraction(genes, settings)[0]
     fit, zero_fraction, limits = _fit(genes, settings)
     if fit is None:
-        return {}
-    observed = int(is_winner(fit.z, fit.residual, settings.t, settings.ratio).sum())
+        return NullDraws(rows, np.zeros(0, bool), {})
     draws: dict[str, Draw] = {
         "shuffle": lambda rng: _shuffled(fit, zero_fraction, settings.half_width, rng),
-        "sign": lambda rng: fit.residual * rng.choice([-1.0, 1.0], len(fit.residual)),
+        "sign": lambda rng: random_signs(fit.residual, rng),
         "normal": lambda rng: _normal(fit, rng),
     }
     rng = np.random.default_rng(settings.permutations.seed)
+    winners = {
+        name: np.array(
+            [_redo(fit, draws[name](rng), zero_fraction, limits, settings) for _ in range(settings.permutations.n)]
+        )
+        for name in NULLS
+    }
+    return NullDraws(rows, is_winner(fit.z, fit.residual, settings.t, settings.ratio), winners)
+
+
+def null_winners(null: NullDraws) -> dict[str, dict[str, float]]:
+    """Winners under each null model, against the winners observed.
+
+    Returns:
+        For each null model: observed, mean, low, high (2.5 and 97.5 percentiles over the draws), share
+        (mean / observed; NaN without winners) and rate (mean / reliable genes, to stand beside the winner rate).
+        Empty without a reliable gene.
+    """
+    observed = int(null.observed.sum())
     records = {}
-    for name, draw in draws.items():
-        winners = [_redo(fit, draw(rng), zero_fraction, limits, settings) for _ in range(settings.permutations.n)]
-        counts = [int(chosen.sum()) for chosen in winners]
+    for name, winners in null.winners.items():
+        counts = winners.sum(axis=1)
         low, high = np.percentile(counts, [2.5, 97.5])
-        share = np.mean(counts) / observed if observed else np.nan
         records[name] = {
             "observed": observed,
             "mean": float(np.mean(counts)),
             "low": float(low),
             "high": float(high),
-            "share": float(share),
+            "share": float(np.mean(counts) / observed) if observed else np.nan,
+            "rate": float(np.mean(counts) / len(null.rows)),
         }
     return records
+
+
+def null_rates(genes: pd.DataFrame, null: NullDraws) -> pd.DataFrame:
+    """Share of the draws in which each gene wins: null_shuffle, null_sign, null_normal (NaN: not reliable).
+
+    Under `shuffle` it is the winner rate of the genes of similar zero fraction.
+    """
+    rates = np.full((len(genes), len(NULLS)), np.nan)
+    for column, name in enumerate(null.winners):
+        rates[null.rows, column] = null.winners[name].mean(axis=0)
+    return pd.DataFrame(rates, genes.index, [f"null_{name}" for name in NULLS])
+
+
+def null_of_groups(scored: pd.DataFrame, annotated: pd.Series, by: str) -> pd.DataFrame:
+    """What the null models `shuffle` and `sign` give in place of the winners of each group.
+
+    Args:
+        scored: genes with reliable, null_shuffle, null_sign (see `null_rates`) and the column `by`.
+        annotated: genes of the vocabulary in each group.
+
+    Returns:
+        Indexed by group, for each of the two: null_winners_<null> (mean over the draws), null_rate_annotated_<null>
+        and null_rate_evaluated_<null>, over the same denominators as the winner rates; NaN without a reliable gene.
+    """
+    genes = scored[scored.reliable].groupby(by, sort=False)
+    columns = {}
+    for name in ("shuffle", "sign"):
+        wins = genes[f"null_{name}"].sum()
+        columns[f"null_winners_{name}"] = wins
+        columns[f"null_rate_annotated_{name}"] = wins / annotated.reindex(wins.index)
+        columns[f"null_rate_evaluated_{name}"] = genes[f"null_{name}"].mean()
+    return pd.DataFrame(columns).rename_axis(by)
 
 
 def planted_winners(genes: pd.DataFrame, settings: Learnability) -> dict[str, float]:
@@ -91,6 +148,11 @@ def _fit(
     limits = windows(zero_fraction, settings.half_width, settings.min_window)
     fit = residuals(zero_fraction, log_error, *limits) if len(zero_fraction) else None
     return fit, zero_fraction, limits
+
+
+def random_signs(residual: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Residuals that keep their size and take a random sign."""
+    return residual * rng.choice([-1.0, 1.0], len(residual))
 
 
 def _shuffled(fit: Residuals, zero_fraction: np.ndarray, half_width: float, rng: np.random.Generator) -> np.ndarray:

@@ -69,6 +69,14 @@ def window_sd(values: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.nda
         return np.sqrt(np.where(size > 1, deviation / (size - 1), np.nan))
 
 
+def z_scores(residual: np.ndarray, start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Local standard deviation and residual / local SD (NaN where that is 0 or unknown), float64 [genes] each."""
+    local_sd = window_sd(residual, start, stop)
+    z = np.full(len(residual), np.nan)
+    np.divide(residual, local_sd, out=z, where=local_sd > 0)
+    return local_sd, z
+
+
 def residuals(zero_fraction: np.ndarray, log_error: np.ndarray, start: np.ndarray, stop: np.ndarray) -> Residuals:
     """Fit the trend and express each gene's distance from it in local standard deviations.
 
@@ -76,7 +84,4 @@ def residuals(zero_fraction: np.ndarray, log_error: np.ndarray, start: np.ndarra
     """
     trend = isotonic_trend(zero_fraction, log_error)
     residual = log_error - trend
-    local_sd = window_sd(residual, start, stop)
-    z = np.full(len(residual), np.nan)
-    np.divide(residual, local_sd, out=z, where=local_sd > 0)
-    return Residuals(trend, residual, local_sd, z)
+    return Residuals(trend, residual, *z_scores(residual, start, stop))

@@ -77,6 +77,21 @@ def table3(
     _write(losers(by_run_and_seed(genes, "--genes")), out, "paper table 3")
 
 
+@tables.command("learnability")
+def learnability(
+    learnability: Annotated[list[str], typer.Option(help="RUN/SEED=FOLDER: learnability tables; repeat.")],
+    out: Annotated[Path, typer.Option(help="Folder of the CSV files to write.")],
+) -> None:
+    """Winners beside the null models, sensitivity, cross-tabulation, detection and gating of every run."""
+    from scfm.paper.tables.learnability import learnability_tables
+
+    found = learnability_tables(by_run_and_seed(learnability, "--learnability"))
+    for name, table in found.items():
+        with whole(out / f"{name}.csv") as temporary:
+            table.to_csv(temporary, index=False)
+    print("paper table learnability: " + ", ".join(f"{name} {len(table):,} rows" for name, table in found.items()))
+
+
 @tables.command("4")
 def table4(
     tidy: TidyFiles,
@@ -213,6 +228,9 @@ def report(
     out: Annotated[Path, typer.Option(help="HTML page to write.")],
     table: Annotated[list[str] | None, typer.Option(help="NAME=CSV, e.g. table5=...; repeat.")] = None,
     figure: Annotated[list[str] | None, typer.Option(help="NAME=FOLDER of PNG files, or PNG; repeat.")] = None,
+    scatter: Annotated[
+        list[str] | None, typer.Option(help="RUN/SEED=FOLDER of scatter.png and scatter.html; repeat.")
+    ] = None,
     corpus: Annotated[list[Path] | None, typer.Option(help="CSV or JSON of the corpus (QC, split, …).")] = None,
     training: Annotated[list[str] | None, typer.Option(help="RUN/SEED=metrics.csv; repeat.")] = None,
     check: Annotated[Path | None, typer.Option(help="check.csv of the planted truth.")] = None,
@@ -231,6 +249,7 @@ def report(
         captions=captions,
         tables=named(table or [], "--table"),
         figures=figures,
+        scatters=by_run_and_seed(scatter or [], "--scatter"),
         corpus=corpus or [],
         training=by_run_and_seed(training or [], "--training"),
         checks=check,

@@ -1,6 +1,7 @@
 """One self-contained HTML page: verdicts, tables, figures and how they came about."""
 
 import json
+import os
 import platform
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -35,6 +36,8 @@ PACKAGES = (
     "snakemake",
     "papermill",
 )
+ABOUT = {"figure2": ("section 2.2", "supplementary 9", "supplementary 10")}
+"""Figure to the sections of the paper whose claims it bears on; a claim names its section."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Inputs:
     captions: Path
     tables: dict[str, Path]
     figures: dict[str, list[Path]] = field(default_factory=dict)
+    scatters: dict[tuple[str, str], Path] = field(default_factory=dict)
+    """(run, seed) to the folder of its figures of the learnability stage."""
     corpus: list[Path] = field(default_factory=list)
     """CSV and JSON files of the corpus: QC, split, sampling, manifest."""
     training: dict[tuple[str, str], Path] = field(default_factory=dict)
@@ -67,6 +72,10 @@ class Section:
     caption: str
     table: Table | None = None
     images: list[str] = field(default_factory=list)
+    links: dict[str, str] = field(default_factory=dict)
+    """Text to the address of a page beside this one."""
+    claims: dict[str, list[dict]] = field(default_factory=dict)
+    """Verdict to the claims that the figure bears on."""
 
 
 def write_report(inputs: Inputs, out: Path) -> dict[str, int]:
@@ -82,22 +91,26 @@ def write_report(inputs: Inputs, out: Path) -> dict[str, int]:
 
     claims = read_table(inputs.claims, CLAIM_COLUMNS, "the verdicts on the claims")
     counts = {verdict: int((claims.verdict == verdict).sum()) for verdict in (HOLDS, FAILS, UNTESTED)}
+    rows = [_claim(row) for row in claims.fillna("").to_dict("records")]
+    figures = [_figure(name, paths, inputs.captions, rows) for name, paths in inputs.figures.items()]
+    if inputs.scatters:
+        figures.append(_scatter(inputs, out))
     environment = Environment(
         loader=PackageLoader("scfm.paper", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     page = environment.get_template("report.html.j2").render(
         inputs=inputs,
         counts=counts,
-        claims=[_claim(row) for row in claims.fillna("").to_dict("records")],
+        claims=rows,
         caption_claims=caption(inputs.captions, "claims"),
         warnings=_warnings(inputs.tables),
         tables=[_table(name, path, inputs.captions) for name, path in inputs.tables.items()],
-        figures=[_figure(name, paths, inputs.captions) for name, paths in inputs.figures.items()],
+        figures=figures,
         provenance=_provenance(inputs),
     )
     with whole(out) as temporary:
         temporary.write_text(page)
-    return {"tables": len(inputs.tables), "figures": len(inputs.figures), **counts}
+    return {"tables": len(inputs.tables), "figures": len(figures), **counts}
 
 
 def _claim(row: dict) -> dict:
@@ -124,8 +137,25 @@ def _table(name: str, path: Path, captions: Path) -> Section:
     return Section(anchor(name), caption(captions, name), html_table(read_table(path, [], f"the table {name}")))
 
 
-def _figure(name: str, paths: list[Path], captions: Path) -> Section:
-    return Section(anchor(name), caption(captions, name), images=[data_uri(path) for path in paths])
+def _figure(name: str, paths: list[Path], captions: Path, claims: list[dict]) -> Section:
+    about = [claim for claim in claims if any(part in claim["section"].lower() for part in ABOUT.get(name, ()))]
+    verdicts = {
+        verdict: [claim for claim in about if claim["verdict"] == verdict] for verdict in (HOLDS, FAILS, UNTESTED)
+    }
+    images = [data_uri(path) for path in paths]
+    return Section(anchor(name), caption(captions, name), images=images, claims=verdicts if about else {})
+
+
+def _scatter(inputs: Inputs, out: Path) -> Section:
+    """Z against zero fraction: the image of each run's first seed, and a link to the page with names of every one."""
+    first = {run: folder for (run, _), folder in reversed(inputs.scatters.items())}
+    images = [data_uri(first[run] / "scatter.png") for run in dict.fromkeys(run for run, _ in inputs.scatters)]
+    pages = {
+        f"{run}, seed {seed}": must_exist(folder / "scatter.html", "an interactive figure")
+        for (run, seed), folder in inputs.scatters.items()
+    }
+    links = {text: Path(os.path.relpath(page, out.parent)).as_posix() for text, page in pages.items()}
+    return Section("scatter", caption(inputs.captions, "scatter"), images=images, links=links)
 
 
 def _provenance(inputs: Inputs) -> list[tuple[str, Table]]:

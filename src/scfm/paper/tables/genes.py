@@ -1,4 +1,4 @@
-"""Table 3: the genes that a run learns less well than their sparsity predicts (losers)."""
+"""Genes that a run learns better (winners) or, in table 3, less well (losers) than their sparsity predicts."""
 
 from pathlib import Path
 
@@ -11,14 +11,19 @@ COLUMNS = ("gene", "family", "program", "z", "rescaled_mae", "trend", "outcome")
 
 
 def losers(tables: dict[tuple[str, str], Path]) -> pd.DataFrame:
-    """Genes that are losers of at least one run in at least one seed.
+    """Table 3: the losers, see `called`."""
+    return called(tables, "loser")
+
+
+def called(tables: dict[tuple[str, str], Path], outcome: str) -> pd.DataFrame:
+    """Genes with an outcome ("winner" or "loser") in at least one run and seed, those farthest off the trend first.
 
     Args:
         tables: (run, seed) to the learnability table `genes.parquet`.
 
     Returns:
-        One row for each gene: gene, family, program, in_common (a loser of every run), then for each run
-        `<run>_loser_seeds` (`k of n`) and the means over its seeds of z, rescaled_mae and trend.
+        One row for each gene: gene, family, program, in_common (in every run), then for each run
+        `<run>_<outcome>_seeds` (`k of n`) and the means over its seeds of z, rescaled_mae and trend.
 
     Raises:
         ScfmError: no table given, or a column is missing.
@@ -28,17 +33,18 @@ def losers(tables: dict[tuple[str, str], Path]) -> pd.DataFrame:
     genes = pd.concat(
         [read_table(path, COLUMNS, "a table of gene outcomes").assign(run=run) for (run, _), path in tables.items()]
     )
-    genes["loser"] = genes.outcome == "loser"
+    genes["called"] = genes.outcome == outcome
     runs = list(dict.fromkeys(run for run, _ in tables))
-    chosen = genes[genes.gene.isin(genes.gene[genes.loser])]
+    chosen = genes[genes.gene.isin(genes.gene[genes.called])]
     wide = chosen.drop_duplicates("gene").set_index("gene")[["family", "program"]]
     by_run = {run: chosen[chosen.run == run].groupby("gene") for run in runs}
-    counts = pd.DataFrame({run: groups.loser.sum() for run, groups in by_run.items()}, index=wide.index).fillna(0)
+    counts = pd.DataFrame({run: groups.called.sum() for run, groups in by_run.items()}, index=wide.index).fillna(0)
     wide["in_common"] = (counts > 0).all(axis=1)
     for run, groups in by_run.items():
         n_seeds = sum(name == run for name, _ in tables)
-        wide[f"{run}_loser_seeds"] = [f"{int(count)} of {n_seeds}" for count in counts[run]]
+        wide[f"{run}_{outcome}_seeds"] = [f"{int(count)} of {n_seeds}" for count in counts[run]]
         wide = wide.join(groups[["z", "rescaled_mae", "trend"]].mean().add_prefix(f"{run}_"))
-    wide["order"] = wide[[f"{run}_z" for run in runs]].max(axis=1)
+    z = wide[[f"{run}_z" for run in runs]]
+    wide["order"] = z.max(axis=1) if outcome == "loser" else -z.min(axis=1)
     wide = wide.reset_index().sort_values(["in_common", "order", "gene"], ascending=[False, False, True])
     return wide.drop(columns="order").reset_index(drop=True)
