@@ -98,7 +98,7 @@ def test_a_gene_may_be_called_na(tmp_path, simulated):
     ("change", "sentence"),
     [
         ({"zero_fraction": 0.5}, "All reliable genes have the zero fraction 0.5: the trend is the mean"),
-        ({"n_nonzero": [500] * 40 + [5] * 60}, "Only 40 genes are reliable, fewer than the 50 of one window"),
+        ({"n_nonzero": [500] * 40 + [5] * 60}, "Only 40 reliable genes, fewer than the 50 of one window"),
         ({"n_nonzero": 3}, "No gene has 100 nonzero validation observations"),
     ],
 )

@@ -129,7 +129,7 @@ def note(reliable: pd.DataFrame, settings: Learnability) -> str:
         )
     if len(reliable) < settings.min_window:
         return (
-            f"Only {len(reliable)} genes are reliable, fewer than the {settings.min_window} of one window: "
+            f"Only {len(reliable)} reliable genes, fewer than the {settings.min_window} of one window: "
             "every local standard deviation is taken over all of them."
         )
     if reliable.zero_fraction.nunique() == 1:
