@@ -92,8 +92,7 @@ def test_what_is_no_such_store_is_refused(tmp_path, two):
 
 
 def test_a_store_of_normalised_values_is_refused(tmp_path, two):
-    with tiledbsoma.open(str(two / "census_data" / "homo_sapiens" / "ms" / "RNA")) as rna:
-        uri = rna.X["raw"].uri
+    uri = str(two / "census_data" / "homo_sapiens" / "ms" / "RNA" / "X" / "raw")
     with tiledbsoma.open(uri, "w") as x:
         import pyarrow as pa
 
@@ -139,3 +138,9 @@ def test_a_moving_census_release_is_refused():
     for release in ("latest", "stable", "2025-01-31", "2025-1-30"):
         with pytest.raises(ValueError, match="long-term"):
             Census(kind="census", release=release)
+
+
+def test_tiles_are_not_merged_before_they_are_read(two):
+    with open_source(Soma(kind="soma", uri=str(two))) as store:
+        config = store.experiment.obs.context.tiledb_config
+    assert config["sm.query.sparse_global_order.preprocess_tile_merge"] == "0"

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 import tiledbsoma as soma
 
+from scfm.corpus.soma import reading_context
 from scfm.corpus.value_filter import passing, refuse_not
 from scfm.errors import ScfmError
 
@@ -44,7 +45,7 @@ def frame(tmp_path_factory):
     uri = str(tmp_path_factory.mktemp("frame") / "obs")
     with soma.DataFrame.create(uri, schema=pa.schema(fields), domain=[[0, 5]]) as written:
         written.write(table.cast(pa.schema(fields)))
-    with soma.open(uri) as opened:
+    with soma.open(uri, context=reading_context()) as opened:
         yield opened
 
 

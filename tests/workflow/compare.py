@@ -63,7 +63,9 @@ def values(path: Path) -> dict[str, object]:
     if path.name == STORE:
         import tiledbsoma
 
-        with tiledbsoma.open(str(path)) as store:
+        from scfm.corpus.soma import reading_context
+
+        with tiledbsoma.open(str(path), context=reading_context()) as store:
             return dict(_soma(store, ""))
     if path.suffix == ".csv":
         return dict(pd.read_csv(path).items())

@@ -1,9 +1,10 @@
 """A SOMA laid out as the Census, local or remote, read in contiguous ranges."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
+from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
@@ -21,9 +22,15 @@ from scfm.errors import ScfmError
 Result = TypeVar("Result")
 Triplets = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Row, column and value of some nonzeros."""
-READING = {"soma.init_buffer_bytes": 16 * 1024**2, "sm.mem.malloc_trim": "false"}
+READING = {
+    "soma.init_buffer_bytes": 16 * 1024**2,
+    "sm.mem.malloc_trim": "false",
+    "sm.query.sparse_global_order.preprocess_tile_merge": "0",
+}
 """Bytes of one column of one piece of a read, and no giving back of memory after each read. The C library keeps what is
-below 32 MiB for the next piece; with TileDB's defaults half of the time is spent on clearing new memory."""
+below 32 MiB for the next piece; with TileDB's defaults half of the time is spent on clearing new memory. Tiles are not
+merged beforehand: in TileDB 2.30 a merge may outlive its query and write into memory that is no longer its own, which
+crashed some process in thousands (mended upstream, TileDB-Inc/TileDB#5723)."""
 FAULTS = (soma.SOMAError, RuntimeError, OSError)
 """What TileDB raises for a store that does not answer, and for much else."""
 GONE = (soma.DoesNotExistError, KeyError, TypeError)
@@ -170,6 +177,11 @@ def _array(column: pa.ChunkedArray) -> np.ndarray:
     return column.chunk(0).to_numpy() if column.num_chunks == 1 else column.to_numpy()
 
 
+def reading_context(config: Mapping[str, str] = MappingProxyType({})) -> soma.SOMATileDBContext:
+    """The context to read a store in: `READING`, and before it what `config` says."""
+    return soma.SOMATileDBContext(tiledb_config={**READING, **config})
+
+
 @contextmanager
 def open_soma(uri: str, config: dict, organism: str, value_filter: str, retry: Retry) -> Iterator[SomaStore]:
     """Open one organism of a SOMA.
@@ -177,7 +189,7 @@ def open_soma(uri: str, config: dict, organism: str, value_filter: str, retry: R
     Raises:
         ScfmError: it cannot be opened, also after all attempts, or is not laid out as the Census.
     """
-    context = soma.SOMATileDBContext(tiledb_config={**READING, **config})
+    context = reading_context(config)
     with ExitStack() as stack:
         try:
             top = patiently(lambda: _open(uri, context), FAULTS, uri, retry)
