@@ -58,7 +58,8 @@ def ran(cluster, tmp_path_factory):
     """
     copy = clone(tmp_path_factory.mktemp("slurm") / "clone")
     copy.edit("workflow/rules/common.smk", 'device == "gpu"', 'device == "auto"')
-    copy.edit("workflow/rules/annotation.smk", '"python -m', '"mkdir once 2> /dev/null && exit 1; python -m')
+    command = "python -m scfm annotation genes"
+    copy.edit("workflow/rules/annotation.smk", f'"{command}', f'"mkdir once 2> /dev/null && exit 1; {command}')
     (copy.folder / "slurm" / "partitions.yaml").write_text(PARTITIONS)
     done = copy.run(*first_run(), *GROUPED, *QUICK, **cluster, **SITE)
     assert done.returncode == 0, done.stdout
