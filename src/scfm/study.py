@@ -4,7 +4,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scfm.annotation.settings import AnnotationSettings, read_alternatives
+from scfm.annotation.settings import AnnotationSettings, Choices, read_alternatives
 from scfm.annotation.settings import read_settings as read_annotation_settings
 from scfm.benchmarks.settings import Benchmarks, Preparation
 from scfm.datasets import read_datasets
@@ -15,7 +15,7 @@ from scfm.paper.settings import Paper, Scale
 from scfm.pretrain.settings import Run
 from scfm.resources.settings import Resource, read_resources
 from scfm.settings import Settings, merge, of_kind, parse, read_yaml
-from scfm.study_file import AblationUse, DatasetUse, Readings, Shared, StudyFile
+from scfm.study_file import AblationUse, DatasetUse, Shared, StudyFile
 
 ANNOTATION_FILES = ("hgnc", "gene_ontology", "go_annotation", "tfclass", "protein_atlas", "housekeeping")
 """Resources that the annotation stage reads."""
@@ -50,7 +50,7 @@ class Study:
         self.learnability = self._override(Learnability, "learnability", path)
         self.benchmarks = self._override(Benchmarks, "benchmarks", path)
         self.paper = self._override(Paper, "paper", path)
-        self.readings = self._override(Readings, "annotation", path)
+        self.readings = self._override(Choices, "annotation", path)
         self.runs = {name: self._run(name, path, use.override) for name, use in self.file.runs.items()}
         for name, use in self.file.ablations.items():
             self.runs[name] = self._ablation(name, use, path)

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from scfm.annotation.settings import Choices
 from scfm.benchmarks.settings import Benchmarks, Evaluation
 from scfm.corpus.settings import Corpus
 from scfm.learnability.settings import Learnability
@@ -36,19 +37,6 @@ class AblationUse(RunUse):
     """File of config/runs, if it is another one than that of the base."""
 
 
-class Readings(Settings):
-    """Readings of the gene rules that the paper leaves open (see annotation settings)."""
-
-    relations: tuple[str, ...] = ("is_a",)
-    """GO relations followed from a term to its descendants."""
-    evidence: tuple[str, ...] | None = None
-    """GO evidence codes that count; all if null."""
-    tfclass_by: Literal["first_label", "any_label", "cross_reference"] = "first_label"
-    """What makes a gene a transcription factor of TFClass."""
-    housekeeping_by: Literal["symbol", "alias"] = "symbol"
-    """How names of the housekeeping list are matched."""
-
-
 class Shared(Settings):
     """config/config.yaml: which study, where things are, and defaults that studies may override."""
 
@@ -70,7 +58,7 @@ class Shared(Settings):
     """Minutes after which a training writes a checkpoint and stops."""
     pretrain: dict[str, Any] = {}
     """Keys of every run laid over the study's own, e.g. fewer epochs for a first look."""
-    annotation: Readings = Readings()
+    annotation: Choices = Choices()
     """Readings of the gene rules."""
     learnability: Learnability = Learnability()
     """Which genes count as learnt."""

@@ -95,7 +95,7 @@ class GeneClass(Settings):
 
 
 class Choices(Settings):
-    """What the paper leaves open for all rules."""
+    """Readings of the gene rules that the paper leaves open for all of them; the study's key `annotation`."""
 
     relations: tuple[str, ...] = ("is_a",)
     """GO relations followed from a term to its descendants: is_a, part_of, regulates and so on."""
