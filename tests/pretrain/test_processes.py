@@ -33,7 +33,7 @@ original = Trainer.update
 
 def update(self, *arguments):
     if self.step == int(stop) and self.fabric.global_rank == 1:  # one rank alone gets the signal
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
     asked = original(self, *arguments)
     if self.masking:
         np.save(folder / f"error-{self.fabric.global_rank}-{self.step}.npy", self.masking.error)
@@ -61,7 +61,7 @@ def launch(folder, *words):
         for rank in range(2)
     ]
     try:
-        errors = [process.communicate(timeout=120)[1] for process in processes]
+        errors = [process.communicate(timeout=600)[1] for process in processes]
     finally:
         for process in processes:
             process.kill()

@@ -65,7 +65,7 @@ def kill_snakemake(clone: Clone, arguments: list[str], delay: float) -> bool:
 
 def nothing_left(clone: Clone) -> None:
     """Assert that no process of a job goes on, no file changes any more, and no half-written file is left."""
-    ends = time.monotonic() + 5  # a guard ends after the shell that it guards
+    ends = time.monotonic() + 60  # a guard ends after the shell that it guards
     while (left := job_processes(clone.folder)) and time.monotonic() < ends:
         assert all("guard.py" in line for line in left.values()), left
         time.sleep(0.02)

@@ -151,6 +151,7 @@ def test_an_owner_that_is_gone_already():
 
 def test_tokens_are_told_apart():
     with subprocess.Popen(["sleep", "60"], env={"SCFM_JOB": "1-2.33."}) as process:
+        until(lambda: guard.carriers("1-2."), "its variables can be read a moment after it has started")
         assert guard.carriers("1-2.33.") == guard.carriers("1-2.") == {process.pid}
         assert not guard.carriers("1-2.3.") | guard.carriers("-2.33.")
         process.kill()

@@ -111,6 +111,8 @@ def test_what_a_killed_owner_left_running_is_ended_first(folder, capsys):
     who = ended()
     owner(folder, who)
     with subprocess.Popen(["sleep", "60"], env={"SCFM_JOB": f"{who}.5."}) as left:
+        while not guard.carriers(f"{who}."):  # its variables can be read a moment after it has started
+            time.sleep(0.01)
         assert "cleared" in lock.claim(folder)
         assert left.wait() == -signal.SIGTERM
     assert "waiting for what process" in capsys.readouterr().err
