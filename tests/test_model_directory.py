@@ -61,7 +61,7 @@ def test_a_loaded_model_is_the_network_that_was_written(toy_run, toy_obo, tmp_pa
     assert loaded.tree == tree
     assert (loaded.genes, loaded.ensembl) == (genes["gene"].tolist(), genes["ensembl"].tolist())
     assert loaded.about == about
-    assert loaded.poolings == ("cls", "cls_0", "mean")
+    assert loaded.poolings == ("cls", "cls_0", "mean", "concat_cls")
 
 
 def test_nothing_in_the_directory_can_carry_code(toy_model):
@@ -99,10 +99,15 @@ def test_weights_of_another_configuration_are_refused(damaged):
 def test_all_poolings_come_from_one_pass(model, toy_adata):
     together = model.embed(toy_adata)
     assert tuple(together) == model.poolings
-    assert all(table.shape == (40, 16) and table.dtype == np.float32 for table in together.values())
+    assert all(table.dtype == np.float32 for table in together.values())
+    assert {name: table.shape for name, table in together.items()} == {
+        name: (40, 32 if name == "concat_cls" else 16) for name in model.poolings
+    }
+    assert np.array_equal(together["concat_cls"], np.hstack([together["cls"], together["cls_0"]]))
     same(model.embed(toy_adata, "mean"), {"mean": together["mean"]})
     # Without the mean, the last block works for these tokens alone.
-    same(model.embed(toy_adata, ["cls_0", "cls"]), {name: together[name] for name in ("cls_0", "cls")})
+    chosen = ["cls_0", "concat_cls", "cls"]
+    same(model.embed(toy_adata, chosen), {name: together[name] for name in chosen})
 
 
 def test_batch_size_does_not_matter(model, toy_adata, monkeypatch):
@@ -114,11 +119,11 @@ def test_batch_size_does_not_matter(model, toy_adata, monkeypatch):
 
 
 def test_a_gpu_embeds_in_the_precision_of_training(model, toy_adata, monkeypatch):
-    assert (model._precision("cuda"), model._precision("cpu")) == ("32-true", "32-true")
+    assert (model.precision("cuda"), model.precision("cpu")) == ("32-true", "32-true")
     monkeypatch.setitem(model.about["settings"]["training"], "precision", "bf16-mixed")
-    assert (model._precision("cuda"), model._precision("cpu")) == ("bf16-mixed", "32-true")
+    assert (model.precision("cuda"), model.precision("cpu")) == ("bf16-mixed", "32-true")
     single, chances = model.embed(toy_adata), model.node_probabilities(toy_adata)
-    monkeypatch.setattr(model, "_precision", lambda device: "bf16-mixed")
+    monkeypatch.setattr(model, "precision", lambda device: "bf16-mixed")
     for name, half in model.embed(toy_adata).items():
         assert half.dtype == np.float32
         assert 0 < np.abs(half - single[name]).max() < 0.05 * np.abs(single[name]).max()

@@ -1,7 +1,7 @@
 """The model directory: written by pretraining, loaded by everything else, without executing code from it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,18 +10,20 @@ import pandas as pd
 
 from scfm.errors import ScfmError
 from scfm.files import must_exist, whole
+from scfm.matching import find, match
 from scfm.ontology import LabelTree
 from scfm.settings import parse
 
 if TYPE_CHECKING:
+    import torch
     from anndata import AnnData
 
     from scfm.models.bmfm.network import Network
+    from scfm.models.bmfm.view import View
 
 FILES = ("model.safetensors", "config.json", "genes.parquet", "labels.json")
-VALUES = ("counts", "tpm", "lognorm")
-LARGEST_LOG = 25.0
-"""No natural logarithm of expression comes near it: its exponential is 7e10."""
+CALIBRATION = "calibration.json"
+"""What `scfm.calibrate` adds to a model directory."""
 
 
 def write_model(
@@ -82,7 +84,8 @@ def load(path: Path | str, device: str = "auto") -> "Model":
         about, labels = (json.loads((path / name).read_text()) for name in ("config.json", "labels.json"))
         model, genes = about["settings"]["model"], pd.read_parquet(path / "genes.parquet")
         weights = load_file(path / "model.safetensors")
-        tree = LabelTree.from_json(labels["cell_type"]) if "cell_type" in labels else None
+        tree = LabelTree.from_json(labels["cell_type"]) if "names" in labels.get("cell_type", {}) else None
+        calibration = json.loads((path / CALIBRATION).read_text()) if (path / CALIBRATION).exists() else {}
         classes = {group: entry["classes"] for group, entry in labels.items() if "classes" in entry}
     except (ValueError, KeyError, TypeError, OSError, SafetensorError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
@@ -98,7 +101,7 @@ def load(path: Path | str, device: str = "auto") -> "Model":
         network.load_state_dict(weights)
     except (RuntimeError, ValueError, LookupError) as error:
         raise ScfmError(f"{path / 'model.safetensors'}: weights do not fit config.json; retrain the run") from error
-    return Model(network.to(chosen).eval(), genes, tree, about, classes)
+    return Model(network.to(chosen).eval(), genes, tree, about, classes, calibration)
 
 
 def _device(name: str) -> str:
@@ -116,23 +119,48 @@ def _device(name: str) -> str:
 class Model:
     """A trained model: cell embeddings, and label probabilities where a head predicts cell types."""
 
-    def __init__(self, network: "Network", genes: pd.DataFrame, tree: LabelTree | None, about: dict, classes: dict):
-        self.network, self._genes, self.tree, self.about, self.classes = network, genes, tree, about, classes
+    def __init__(
+        self,
+        network: "Network",
+        genes: pd.DataFrame,
+        tree: LabelTree | None,
+        about: dict,
+        classes: dict,
+        calibration: dict | None = None,
+    ):
+        self.network, self.gene_table, self.tree, self.about, self.classes = network, genes, tree, about, classes
+        self.calibration = calibration or {}
+
+    @property
+    def temperature(self) -> float:
+        """What the logits of cell types are divided by for probabilities that hold; 1 without calibration."""
+        return float(self.calibration.get("temperature", 1.0))
 
     @property
     def genes(self) -> list[str]:
         """Approved symbols of the vocabulary."""
-        return self._genes["gene"].tolist()
+        return self.gene_table["gene"].tolist()
 
     @property
     def ensembl(self) -> list[str]:
         """Ensembl ids of the vocabulary, in the same order; empty where there is none."""
-        return self._genes["ensembl"].tolist()
+        return self.gene_table["ensembl"].tolist()
 
     @property
     def poolings(self) -> tuple[str, ...]:
         """Names of the cell embeddings."""
         return self.network.settings.poolings
+
+    def must_offer(self, poolings: Sequence[str]) -> None:
+        """Raise a sentence if a pooling is none of the model's, or none is named.
+
+        Raises:
+            ScfmError: it is not.
+        """
+        for name in poolings or ("",):
+            if name not in self.poolings:
+                offered = ", ".join(self.poolings)
+                raise ScfmError(f"pooling: '{name}' is not offered by this model; choose among {offered}")
 
     def embed(
         self,
@@ -141,7 +169,7 @@ class Model:
         values: str = "counts",
         batch_cells: int = 256,
     ) -> dict[str, np.ndarray]:
-        """Cell embeddings by pooling name, float32 [cells, hidden], in one pass.
+        """Cell embeddings by pooling name, float32 [cells, hidden] (wider for concat_cls), in one pass.
 
         Without `mean` among them, the last block works for the CLS tokens alone.
 
@@ -151,22 +179,29 @@ class Model:
                 as unknown, and without a column no gene is perturbed.
             pooling: names among `poolings`; all of them if None.
             values: what `adata.X` holds: `counts`, `tpm` (linear) or `lognorm` (natural log of 1 + linear).
+            batch_cells: most cells at once, which changes memory and speed alone.
 
         Raises:
             ScfmError: unknown pooling or kind of values, no X, values of another kind, no cell, no known gene, one
                 gene twice, or a cell without any.
         """
         names = self.poolings if pooling is None else (pooling,) if isinstance(pooling, str) else tuple(pooling)
-        for name in names:
-            if name not in self.poolings:
-                offered = ", ".join(self.poolings)
-                raise ScfmError(f"pooling: '{name}' is not offered by this model; choose among {offered}")
+        self.must_offer(names)
 
         def pool(hidden, view) -> dict:
             return self.network.pool(hidden, view, names)
 
-        pooled = self._run(adata, values, batch_cells, pool, every_token="mean" in names)
+        pooled = self.run(adata, values, batch_cells, pool, every_token="mean" in names)
         return {name: pooled[name] for name in names}
+
+    def must_annotate(self) -> None:
+        """Raise a sentence if the model has no head of cell types.
+
+        Raises:
+            ScfmError: it has none.
+        """
+        if self.tree is None:
+            raise ScfmError(f"run '{self.about['run']}': it has no label head for cell types; annotate with an HCE run")
 
     def node_probabilities(self, adata: "AnnData", values: str = "counts", batch_cells: int = 256) -> np.ndarray:
         """Probabilities of the label tree's leaves, float32 [cells, leaves].
@@ -174,8 +209,7 @@ class Model:
         Raises:
             ScfmError: the model has no head of cell types; and as `embed`.
         """
-        if self.tree is None:
-            raise ScfmError(f"run '{self.about['run']}': it has no label head for cell types; annotate with an HCE run")
+        self.must_annotate()
 
         from scfm.models.bmfm.label_losses import leaf_probabilities
 
@@ -185,9 +219,9 @@ class Model:
             logits = self.network.label_logits(hidden, view)["cell_type"].float()
             return {"cell_type": leaf_probabilities(logits, head.loss, self.tree, self.classes.get("cell_type", []))}
 
-        return self._run(adata, values, batch_cells, leaves)["cell_type"]
+        return self.run(adata, values, batch_cells, leaves)["cell_type"]
 
-    def _run(
+    def run(
         self, adata: "AnnData", values: str, batch_cells: int, read, every_token: bool = False
     ) -> dict[str, np.ndarray]:
         """Encode all cells, longest together, and collect what `read(hidden, view)` returns, in their order.
@@ -197,104 +231,67 @@ class Model:
         """
         import torch
 
-        from scfm.models.bmfm.batches import batches, ragged
-        from scfm.models.bmfm.metadata import metadata_codes
-        from scfm.models.bmfm.perturbation import perturbed_genes
-        from scfm.models.bmfm.view import make_view
-        from scfm.pretrain.precision import autocast
-
-        counts = self._match(adata, values)
-        device = next(self.network.parameters()).device
-        there = np.isin(np.arange(len(self._genes)), self.find(adata.var_names))
-        measured = torch.from_numpy(there)[None].to(device)
-        labels = metadata_codes(adata.obs, self.about.get("metadata", {}))
-        settings = self.network.settings
-        perturbation = settings.input.perturbation
-        if perturbation:
-            labels[perturbation.column] = perturbed_genes(adata.obs, self.genes, perturbation)
         tables: dict[str, np.ndarray] = {}
         with torch.inference_mode():
-            for rows in batches(np.diff(counts.indptr), settings.input.inference_tokens, batch_cells):
-                cells = ragged(counts[rows], {name: codes[rows] for name, codes in labels.items()}).to(device)
-                view = make_view(cells, settings, measured, None, "embed")
-                with autocast(device, self._precision(device.type)):
+            for rows, view in self.views(adata, values, batch_cells):
+                with self.autocast():
                     encoded = (self.network.encode(view), view) if every_token else self.network.encode_targets(view)
                     for name, tensor in read(*encoded).items():
                         table = tables.setdefault(name, np.empty((adata.n_obs, tensor.shape[1]), np.float32))
                         table[rows] = tensor.float().cpu().numpy()
         return tables
 
-    def _precision(self, device: str) -> str:
+    def views(self, adata: "AnnData", values: str, batch_cells: int) -> Iterator[tuple[np.ndarray, "View"]]:
+        """Row numbers and tokens of each batch, on the network's device; cells of like length together.
+
+        Raises:
+            ScfmError: as `embed`.
+        """
+        from scfm.models.bmfm.batches import batches, ragged
+        from scfm.models.bmfm.view import make_view
+
+        counts, labels, measured = self.inputs(adata, values)
+        device, settings = self.device, self.network.settings
+        for rows in batches(np.diff(counts.indptr), settings.input.inference_tokens, batch_cells, device.type):
+            cells = ragged(counts[rows], {name: codes[rows] for name, codes in labels.items()}).to(device)
+            yield rows, make_view(cells, settings, measured.to(device), None, "embed")
+
+    @property
+    def device(self) -> "torch.device":
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+    def autocast(self):
+        """The context in which the network computes: see `precision`."""
+        from scfm.pretrain.precision import autocast
+
+        return autocast(self.device, self.precision(self.device.type))
+
+    def inputs(self, adata: "AnnData", values: str) -> tuple:
+        """What the network reads of cells: linear values, CSR [cells, vocabulary]; codes of metadata and perturbations
+        by column; and bool [1, vocabulary], the genes that are there.
+
+        Raises:
+            ScfmError: as `embed`.
+        """
+        import torch
+
+        from scfm.models.bmfm.metadata import metadata_codes
+        from scfm.models.bmfm.perturbation import perturbed_genes
+
+        index = self.find(adata.var_names)
+        counts = match(adata, index, self.genes, values)
+        there = np.isin(np.arange(len(self.gene_table)), index)
+        labels = metadata_codes(adata.obs, self.about.get("metadata", {}))
+        perturbation = self.network.settings.input.perturbation
+        if perturbation:
+            labels[perturbation.column] = perturbed_genes(adata.obs, self.genes, perturbation)
+        return counts, labels, torch.from_numpy(there)[None]
+
+    def precision(self, device: str) -> str:
         """Of training on a GPU, whose attention over ragged cells needs half precision; a CPU gains little by it."""
         return self.about["settings"]["training"]["precision"] if device == "cuda" else "32-true"
 
     def find(self, names: Sequence[str]) -> np.ndarray:
-        """Gene index of each name, int64; -1 where unknown.
-
-        Args:
-            names: approved symbols, or Ensembl ids with or without version.
-        """
-        names = pd.Index(names).astype(str)
-        by_symbol = pd.Index(self._genes["gene"]).get_indexer(names)
-        by_ensembl = pd.Series(np.arange(len(self._genes)), index=self._genes["ensembl"])
-        by_ensembl = by_ensembl[by_ensembl.index.notna() & (by_ensembl.index != "") & ~by_ensembl.index.duplicated()]
-        ids = by_ensembl.reindex(names.str.replace(r"\.\d+$", "", regex=True)).fillna(-1).to_numpy(np.int64)
-        return np.where(by_symbol >= 0, by_symbol, ids)
-
-    def _match(self, adata: "AnnData", values: str):
-        """CSR [cells, vocabulary] of linear values; genes outside the vocabulary are left out."""
-        import scipy.sparse as sp
-
-        if values not in VALUES:
-            raise ScfmError(f"values: '{values}' is not known; choose among {', '.join(VALUES)}")
-        if not adata.n_obs:
-            raise ScfmError("obs: there is no cell; give at least one")
-        if adata.X is None:
-            raise ScfmError(f"X: the cells have no expression matrix; put {values} there")
-        index = self.find(adata.var_names)
-        known = np.flatnonzero(index >= 0)
-        if not len(known):
-            raise ScfmError(
-                f"var_names: none of {adata.n_vars:,} genes is in the model's vocabulary "
-                f"(first: {', '.join(map(str, adata.var_names[:3]))}); expected human gene symbols or Ensembl ids"
-            )
-        self._check_unique(adata.var_names[known], index[known])
-        x = sp.csr_matrix(adata.X[:, known]).astype(np.float32)
-        _check_values(x.data, values)
-        if values == "lognorm":
-            x.data = np.expm1(x.data)
-        place = sp.csr_matrix(
-            (np.ones(len(known), np.float32), (np.arange(len(known)), index[known])),
-            shape=(len(known), len(self._genes)),
-        )
-        matched = (x @ place).tocsr()
-        matched.eliminate_zeros()
-        matched.sort_indices()
-        empty = np.flatnonzero(np.diff(matched.indptr) == 0)
-        if len(empty):
-            raise ScfmError(
-                f"cell '{adata.obs_names[empty[0]]}' and {len(empty) - 1:,} more: no known gene is expressed; "
-                "remove these cells first"
-            )
-        return matched
-
-    def _check_unique(self, names: pd.Index, index: np.ndarray) -> None:
-        """Raise a sentence if two names mean one gene of the vocabulary."""
-        again = np.flatnonzero(pd.Index(index).duplicated())
-        if len(again):
-            first, second = names[index == index[again[0]]][:2]
-            raise ScfmError(
-                f"var_names: '{first}' and '{second}' are both gene '{self.genes[index[again[0]]]}' of the model "
-                f"({len(again):,} of {len(index):,} known columns repeat a gene); merge or remove them first"
-            )
-
-
-def _check_values(x: np.ndarray, values: str) -> None:
-    """Raise a sentence if `x` cannot be what `values` says."""
-    if not np.isfinite(x).all() or (x < 0).any():
-        raise ScfmError(f"X: holds negative or missing values; expected {values}, which a scaled matrix is not")
-    if values == "counts" and (x % 1).any():
-        odd = x[x % 1 != 0][0]
-        raise ScfmError(f"X: holds {odd:g}, which is not a count; say values lognorm or tpm, or give the raw counts")
-    if values == "lognorm" and x.max(initial=0) > LARGEST_LOG:
-        raise ScfmError(f"X: holds {x.max():g}, which is no log-normalised value; say values counts or tpm")
+        """Gene index, int64, -1 where unknown, of approved symbols or of Ensembl ids with or without version."""
+        return find(names, self.gene_table)

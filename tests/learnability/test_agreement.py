@@ -98,6 +98,18 @@ def test_errors_are_compared_over_the_same_genes(simulated, annotated):
     assert none.filter(like="median_error").isna().all(axis=None)
 
 
+def test_training_targets_of_the_same_genes_are_compared(simulated, annotated):
+    first, second = (run(simulated, annotated, seed) for seed in (0, 1))
+    assert agreement(first, second).train_targets_ratio.isna().all()  # not counted
+    first["n_train_targets"] = 10
+    second["n_train_targets"] = np.where(second.index % 4 == 0, 10, 300)
+    second.loc[second.index % 2 == 0, "reliable"] = False
+    table = agreement(first, second).set_index("universe").train_targets_ratio
+    assert (table.loc["both"] == 30).all()
+    assert table.drop("both").isna().all()
+    assert agreement(first.assign(n_train_targets=0), second).train_targets_ratio.isna().all()
+
+
 def test_runs_without_families_and_ungated_errors_are_compared_all_the_same(simulated, annotated):
     scored = [run(simulated, annotated, seed, winners=0.1) for seed in (0, 1)]
     whole = agreement(*scored)

@@ -172,7 +172,8 @@ def test_tasks_of_several_heads(several, objective):
     torch.testing.assert_close(tasks["tissue_focal"].total, want[0], rtol=1e-4, atol=1e-5)
     for name, head in zip(names, HEADS, strict=True):
         assert tasks[name].count == (cells.labels[head["label"]] >= 0).sum()
-    poolings = ("cls", "cls_0", "cls_1", "cls_2", "cls_3", "mean") if objective == "wced" else ("cls", "mean")
+    several_cls = ("cls", "cls_0", "cls_1", "cls_2", "cls_3", "mean", "concat_cls")
+    poolings = several_cls if objective == "wced" else ("cls", "mean")
     assert network.settings.poolings == poolings
 
 

@@ -165,7 +165,7 @@ def test_total_loss_of_a_batch_without_any_target_is_zero():
 @pytest.mark.parametrize("objective", ["mlm", "wced"])
 def test_labels_read_their_own_cell_vector(ragged, dense, bmfm, objective):
     settings = bmfm(objective, heads=1)
-    assert settings.poolings == (("cls", "cls_0", "mean") if objective == "wced" else ("cls", "mean"))
+    assert settings.poolings == (("cls", "cls_0", "mean", "concat_cls") if objective == "wced" else ("cls", "mean"))
     network = Network(settings, 30, TREE, seed=0)
     view = make_view(ragged(dense), settings, everything(30), None, "embed")
     hidden = network.encode(view).detach().requires_grad_()

@@ -1,6 +1,5 @@
 """Masking by running errors: what they are, and trainings that use every objective of reconstruction."""
 
-import os
 import signal
 
 import numpy as np
@@ -60,7 +59,7 @@ def test_a_resumed_training_masks_as_an_undisturbed_one(run, toy_shards, tmp_pat
 
     def stopping(trainer, batch, stop):
         if trainer.step in (4, 8):
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         return update(trainer, batch, stop)
 
     monkeypatch.setattr(Trainer, "update", stopping)

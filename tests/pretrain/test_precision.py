@@ -1,7 +1,6 @@
 """Float16 with gradient scaling: it trains as float32 does, leaves out what overflows, and goes on exactly."""
 
 import itertools
-import os
 import signal
 
 import numpy as np
@@ -76,7 +75,7 @@ def test_the_scale_and_its_growth_survive_a_stop(toy_run, fit, scales, monkeypat
     def stopped(trainer, *arguments):
         if trainer.step in stops:
             stops.remove(trainer.step)
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         return update(trainer, *arguments)
 
     before = signal.getsignal(signal.SIGTERM)

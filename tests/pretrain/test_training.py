@@ -1,7 +1,6 @@
 """Whole trainings of a toy run: what they write, what they learn, and what survives an interruption."""
 
 import json
-import os
 import signal
 
 import numpy as np
@@ -59,11 +58,11 @@ def steps(monkeypatch):
 
 
 def terminate():
-    os.kill(os.getpid(), signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)
 
 
 def interrupt():
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
 
 
 def die():

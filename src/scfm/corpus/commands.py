@@ -35,6 +35,26 @@ def synthesize(settings: Annotated[str, typer.Option(help="JSON of the synthetic
 
 
 @app.command()
+def plant(
+    kind: Annotated[str, typer.Argument(help="perturbation or disease")],
+    settings: Annotated[str, typer.Option(help="JSON of the synthetic source")],
+    out: Annotated[Path, typer.Option(help="h5ad to write")],
+) -> None:
+    """Draw a dataset beside the synthetic census whose answer is known: drugs with mechanisms, or a disease."""
+    from scfm.corpus.settings import Synthetic
+    from scfm.corpus.synthetic.planted import PLANTED
+    from scfm.errors import ScfmError
+    from scfm.files import whole
+
+    if kind not in PLANTED:
+        raise ScfmError(f"corpus plant: kind '{kind}' is unknown; write one of {', '.join(PLANTED)}")
+    adata = PLANTED[kind](parse(Synthetic, settings, "--settings"))
+    with whole(out) as temporary:
+        adata.write_h5ad(temporary)
+    print(f"corpus plant {kind}: {adata.n_obs:,} cells, {adata.n_vars:,} genes")
+
+
+@app.command()
 def build(
     files: Annotated[list[Path], typer.Argument(help="deposits, in the order of the rows in the settings")],
     settings: Annotated[str, typer.Option(help='JSON {"datasets": [rows of the sheet of datasets]}')],
@@ -78,9 +98,9 @@ def scan(
     datasets: Rows = NO_ROWS,
 ) -> None:
     """Measure quality over one range of the store."""
-    from scfm.corpus.memory import keep_freed_memory
     from scfm.corpus.scan import scan as run
     from scfm.corpus.settings import ScanSettings
+    from scfm.memory import keep_freed_memory
 
     keep_freed_memory()
     done = run(parse(ScanSettings, settings, "--settings"), part, parts, out, soma, _paired(deposits, datasets))
@@ -143,9 +163,9 @@ def scatter(
     datasets: Rows = NO_ROWS,
 ) -> None:
     """Bring the chosen counts of one range into shard order."""
-    from scfm.corpus.memory import keep_freed_memory
     from scfm.corpus.scatter import scatter as run
     from scfm.corpus.settings import ScatterSettings
+    from scfm.memory import keep_freed_memory
 
     keep_freed_memory()
     done = run(
@@ -162,7 +182,7 @@ def gather(
 ) -> None:
     """Merge the scattered parts into training shards."""
     from scfm.corpus.gather import gather as run
-    from scfm.corpus.memory import keep_freed_memory
+    from scfm.memory import keep_freed_memory
 
     keep_freed_memory()
     done = run(selection, parts, out)

@@ -6,6 +6,7 @@ import pandas as pd
 
 from scfm.errors import ScfmError
 from scfm.genes import HUMAN, approve, name_genes
+from scfm.orthologs import rename
 
 MAPPED = ("symbol", "ensembl", "previous", "alias", "ortholog")
 """Ways to an approved symbol."""
@@ -35,10 +36,8 @@ def name_features(
     for species in sorted(set(features.loc[~human, "organism"])):
         if species not in orthologs:
             raise ScfmError(f"--orthologs: none of {species}, whose genes are in the store; name a file for it")
-        own, table = features["organism"] == species, orthologs[species]
-        found = names[own].map(table)
-        names[own] = found.where(found.notna(), ids[own].str.replace(r"\.\d+$", "", regex=True).map(table)).fillna("")
-        ids[own] = ""
+        own = features["organism"] == species
+        names[own], ids[own] = rename(names[own], ids[own], orthologs[species]), ""
     by_name, by_id = (name_genes(column, hgnc, other).set_index(features.index) for column in (names, ids))
     use_id = by_name["gene"].isna() & (by_id["gene"].notna() | (by_name["how"] == "unmapped"))
     out = by_name.where(~use_id, by_id)

@@ -42,21 +42,25 @@ def agreement(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     Universes: `first` and `second` are the reliable genes of that run; `both` those evaluated in both.
 
     Args:
-        first, second: scored genes of a run: gene, rescaled_mae, reliable, z, outcome; family and rescaled_mae_ungated
-            where they are there (what needs them is NaN otherwise).
+        first, second: scored genes of a run: gene, rescaled_mae, reliable, z, outcome; family, rescaled_mae_ungated and
+            n_train_targets where they are there (what needs them is NaN otherwise).
 
     Returns:
         One row for each universe and outcome: universe, outcome, genes (in the universe), called_first,
         called_second, shared, the keys of `overlap`, then z_spearman over the shared genes and, over the
         families with a gene evaluated in both, families, family_z_spearman and family_mae_spearman (Spearman
         correlations of the family medians of Z and of the rescaled MAE, each run over its own reliable genes).
-        The columns of `_median_errors` stand only with the universe `both`, whose genes they are of.
+        The columns of `_median_errors` and train_targets_ratio, the median over the genes of second / first, stand
+        only with the universe `both`, whose genes they are of.
     """
-    first, second = (_with_columns(run, {"family": None, "rescaled_mae_ungated": np.nan}) for run in (first, second))
+    absent = {"family": None, "rescaled_mae_ungated": np.nan, "n_train_targets": np.nan}
+    first, second = (_with_columns(run, absent) for run in (first, second))
     genes = first.merge(second, on="gene", how="outer", suffixes=("_first", "_second"))
     reliable = {side: genes[f"reliable_{side}"].eq(True) for side in ("first", "second")}
     universes = {**reliable, "both": reliable["first"] & reliable["second"]}
     families, errors = _families(first, second), _median_errors(genes[universes["both"]])
+    targets = (genes.n_train_targets_second / genes.n_train_targets_first)[universes["both"]]
+    errors["train_targets_ratio"] = targets[np.isfinite(targets)].median()
     rows = []
     for (universe, inside), outcome in product(universes.items(), ("winner", "loser")):
         called = [inside & (genes[f"outcome_{side}"] == outcome) for side in ("first", "second")]

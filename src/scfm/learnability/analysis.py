@@ -36,6 +36,7 @@ GENES = [
     "null_shuffle",
     "null_sign",
     "null_normal",
+    "n_train_targets",
 ]
 MEDIANS = ["rescaled_mae", "rescaled_mae_ungated", "rescaled_mae_null"]
 

@@ -38,6 +38,7 @@ def train(
     import torch
 
     from scfm.corpus.settings import SourceSettings
+    from scfm.memory import keep_freed_memory
     from scfm.pretrain.settings import Run
     from scfm.pretrain.train import train as train_run
 
@@ -53,6 +54,7 @@ def train(
     if there == 0 and (device == "gpu" or (need_gpu and device == "auto")):
         raise ScfmError(f"run '{run}': it needs a GPU and none is visible; set device: cpu to force the CPU")
     devices = 0 if device == "cpu" else min(gpus, there)
+    keep_freed_memory()
     if not devices and device == "auto":
         print(f"pretrain {run}/{seed}: no GPU visible, training on the CPU", flush=True)
     name = f"{run}/{seed}"

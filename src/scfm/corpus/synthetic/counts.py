@@ -24,19 +24,19 @@ def draw_counts(cells: pd.DataFrame, types: pd.DataFrame, genes: pd.DataFrame, s
     Every block has its own generator, so that the result depends on the settings only.
     """
     technical = _Technical(cells, len(genes), settings)
-    effects = _type_effects(types, settings.planted, np.random.default_rng([settings.seed, 3]))
+    effects = type_effects(types, settings.planted, np.random.default_rng([settings.seed, 3]))
     blocks = []
     for start in range(0, len(genes), BLOCK):
         part = genes.iloc[start : start + BLOCK]
         rng = np.random.default_rng([settings.seed, 4, start])
-        log_rate = _log_effects(part, cells, types, effects, rng)
+        log_rate = log_effects(part, cells, types, effects, rng)
         log_rate += technical.block(start, start + len(part))
         log_rate += np.log(cells["depth"].to_numpy())[:, None]
         dying = (cells["state"] == "dying").to_numpy()[:, None] & part["gene"].str.startswith("MT-").to_numpy()
         log_rate += DYING_LOG * dying
         good = ((cells["state"] == "good") & (cells["dataset_id"] != cells["dataset_id"].iloc[-1])).to_numpy()
         log_rate += solve_base(log_rate[good], part["target"].to_numpy(), settings.overdispersion)
-        blocks.append(csc_matrix(_negative_binomial(np.exp(log_rate), settings.overdispersion, rng)))
+        blocks.append(csc_matrix(negative_binomial(np.exp(log_rate), settings.overdispersion, rng)))
     return csr_matrix(hstack(blocks))
 
 
@@ -60,13 +60,14 @@ def solve_base(log_rate: np.ndarray, target: np.ndarray, overdispersion: float) 
     return (low + high) / 2
 
 
-def _negative_binomial(mean: np.ndarray, overdispersion: float, rng: np.random.Generator) -> np.ndarray:
+def negative_binomial(mean: np.ndarray, overdispersion: float, rng: np.random.Generator) -> np.ndarray:
+    """Counts int32 of the shape of `mean`; Poisson without overdispersion."""
     if overdispersion:
         mean = mean * rng.gamma(1 / overdispersion, overdispersion, size=mean.shape)
     return rng.poisson(mean).astype(np.int32)
 
 
-def _type_effects(types: pd.DataFrame, planted: int, rng: np.random.Generator) -> np.ndarray:
+def type_effects(types: pd.DataFrame, planted: int, rng: np.random.Generator) -> np.ndarray:
     """Log effects [types, planted]: shared within ancestors, so that related types are alike."""
     effects = np.zeros((len(types), planted))
     for column, sd in zip(("coarser", "coarse", "id"), TYPE_SD, strict=True):
@@ -75,7 +76,7 @@ def _type_effects(types: pd.DataFrame, planted: int, rng: np.random.Generator) -
     return effects
 
 
-def _log_effects(
+def log_effects(
     genes: pd.DataFrame, cells: pd.DataFrame, types: pd.DataFrame, effects: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Biological log effects [cells, genes]."""

@@ -155,10 +155,16 @@ class Network(nn.Module):
         return tasks, predicted
 
     def pool(self, hidden: Tensor, view: View, names: Sequence[str] | None = None) -> dict[str, Tensor]:
-        """Pooling name (all if None) to float [cells, hidden]; `mean` is over the gene tokens, and needs them all."""
+        """Pooling name (all if None) to float [cells, hidden]; `mean` is over the gene tokens, and needs them all.
+
+        `concat_cls`, all CLS tokens one after another, is [cells, CLS tokens x hidden].
+        """
         offered = self.settings.poolings
         names = offered if names is None else names
-        pooled = {name: hidden[view.cls[:, offered.index(name)]] for name in names if name != "mean"}
+        single = [name for name in names if name not in ("mean", "concat_cls")]
+        pooled = {name: hidden[view.cls[:, offered.index(name)]] for name in single}
+        if "concat_cls" in names:
+            pooled["concat_cls"] = hidden[view.cls[:, : self.settings.cls_tokens]].flatten(1)
         if "mean" not in names:
             return pooled
         cells, specials = view.cls.shape

@@ -236,5 +236,6 @@ class Bmfm(Settings):
 
     @property
     def poolings(self) -> tuple[str, ...]:
-        """Names of the cell embeddings that the model offers."""
-        return ("cls", *(f"cls_{k}" for k in range(self.cls_tokens - 1)), "mean")
+        """Names of the cell embeddings that the model offers: each CLS, the mean, and several CLS side by side."""
+        joined = ("concat_cls",) if self.cls_tokens > 1 else ()
+        return ("cls", *(f"cls_{k}" for k in range(self.cls_tokens - 1)), "mean", *joined)

@@ -12,7 +12,7 @@ LARGEST = 32 * 1024**2
 def keep_freed_memory() -> None:
     """Use freed memory again instead of returning it, in this process and from now on.
 
-    A step that reads block after block needs the same memory each time. By default most of it goes back to the kernel,
+    A step that works block after block needs the same memory each time. By default most of it goes back to the kernel,
     which clears it page by page before it comes again: a quarter of the time of reading. Without glibc nothing happens.
     Measured on two cores; the one arena is one lock for all threads, which on many cores may cost more than it saves.
     """

@@ -18,7 +18,7 @@ def faults(rounds):
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 if sys.argv[1] == "keep":
-    from scfm.corpus.memory import keep_freed_memory
+    from scfm.memory import keep_freed_memory
     keep_freed_memory()
 found = []
 def work():
@@ -46,7 +46,7 @@ def test_blocks_of_the_same_size_cost_no_new_pages(need):
 
 
 def test_another_system_is_left_as_it_is(monkeypatch):
-    from scfm.corpus import memory
+    from scfm import memory
 
     monkeypatch.setattr(memory.sys, "platform", "darwin")
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: pytest.fail("asked for a library"))
