@@ -46,7 +46,7 @@ def released_loss(network: Network, view: View) -> Tensor:
     real = torch.arange(view.longest, device=lengths.device) < lengths[:, None]
     x = tokens.new_zeros(*real.shape, tokens.shape[1]).masked_scatter(real[:, :, None], tokens)
     for block in network.encoder.blocks:
-        x = checkpoint(_padded_block, block, x, real[:, None, None, :], use_reentrant=False)
+        x = checkpoint(padded_block, block, x, real[:, None, None, :], use_reentrant=False)
     x = network.encoder.norm(x)
     if network.settings.objective.kind == "wced":
         predicted = Reconstruction(*network.decoder.layers(x)[:, 0].chunk(2, dim=1))
@@ -55,7 +55,8 @@ def released_loss(network: Network, view: View) -> Tensor:
     return _loss(reconstruction_tasks(predicted, view, network.settings.objective))
 
 
-def _padded_block(block: nn.Module, x: Tensor, mask: Tensor) -> Tensor:
+def padded_block(block: nn.Module, x: Tensor, mask: Tensor) -> Tensor:
+    """One block over padded cells: x [cells, longest, width], mask bool [cells, 1, 1, longest], the real tokens."""
     cells, longest, width = x.shape
     q, k, v = block.qkv(block.norm_attention(x)).view(cells, longest, 3, block.heads, -1).permute(2, 0, 3, 1, 4)
     mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).reshape(cells, longest, width)

@@ -1,6 +1,5 @@
 """The sheet of deposited datasets: what each file's columns mean."""
 
-import csv
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, field_validator
 
 from scfm.errors import ScfmError
-from scfm.files import must_exist
-from scfm.settings import Settings, parse
+from scfm.settings import Settings
+from scfm.sheet import CommaList, Maybe, read_sheet
 
 UNKNOWN = "unknown"
 OBS = (
@@ -29,18 +28,12 @@ OBS = (
 """Columns of `scfm.deposit.read_deposit(...).obs`; `split` is empty and the others are "unknown" where the deposit
 says nothing."""
 
-Task = Literal["integration", "probe", "ontology"]
-
-
-def _none_if_empty(value: object) -> object:
-    return None if value == "" else value
-
-
-def _comma_list(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-Maybe = BeforeValidator(_none_if_empty)
+Task = Literal["integration", "clustering", "probe", "ontology", "heldout", "finetune", "moa", "disease"]
+EMBEDDING_TASKS = ("integration", "clustering", "probe", "heldout", "moa")
+"""Tasks that score embeddings; each is a module and a function of it, a command, a slice of the settings and a folder
+of results of this name."""
+HELD_OUT = ("heldout", "finetune")
+"""Tasks that need some batches held out."""
 
 
 class Dataset(Settings):
@@ -49,17 +42,19 @@ class Dataset(Settings):
     name: str
     """Unique name, used for files, settings and tables."""
     resource: str = ""
-    """Key of config/resources.yaml; `file:` and the path of a local file or 10x folder; or `synthetic:` and a file of
-    the synthetic census."""
+    """Key of config/resources.yaml; `file:` and the path of a local file or of a folder of a deposit; `synthetic:` and
+    a file of the synthetic census; or `planted:` and the kind of a dataset with a planted answer."""
     title: str = ""
     """What the cells are, in a few words."""
     study: str = ""
     """Publication that the cells come from; files of one study never stand on two sides of a split."""
     accession: str = ""
     """Accession of the original deposit."""
-    census_dataset_ids: Annotated[tuple[str, ...], BeforeValidator(_comma_list)] = ()
+    url: str = ""
+    """Where the deposit is described or to be had; the file that a study fetches is in config/resources.yaml."""
+    census_dataset_ids: Annotated[tuple[str, ...], CommaList] = ()
     """dataset_ids under which the Census holds these cells or others of the same donors."""
-    doi: Annotated[tuple[str, ...], BeforeValidator(_comma_list)] = ()
+    doi: Annotated[tuple[str, ...], CommaList] = ()
     """DOIs of the publications that the cells come from, as 10.1038/nbt.4042."""
     licence: str = ""
     """Licence of the file, where stated."""
@@ -79,13 +74,24 @@ class Dataset(Settings):
     """obs column with the donor."""
     split_column: str = ""
     """obs column with a published train/dev/test split."""
+    condition_column: str = ""
+    """obs column with the condition, such as disease and control; a column `condition` needs no mention."""
+    drug_column: str = ""
+    """obs column with the drug that a cell was given."""
+    mechanism_column: str = ""
+    """obs column with the drug's mechanism of action."""
+    catalog_column: str = ""
+    """obs column with the drug's catalogue number, by which the compound library knows it."""
     keep: str = ""
-    """Filter on cells, `column == value`; empty keeps all."""
+    """Filter on cells, `column == value` or `column != value`, joined by ` and `; numbers also compare with <, <=, >
+    and >=. Empty keeps all."""
     panel: bool = False
     """The file holds only a chosen part of the genes."""
     table14: Annotated[bool | None, Maybe] = None
     """Whether the dataset itself is in the paper's table 14; empty where that is not known."""
-    tasks: Annotated[tuple[Task, ...], BeforeValidator(_comma_list)] = ()
+    stand_in: str = ""
+    """The dataset of this sheet that stands in where this one has no file."""
+    tasks: Annotated[tuple[Task, ...], CommaList] = ()
     """Tasks that the dataset is fit for."""
     note: str = ""
     """What a reader of the tables must know about this dataset."""
@@ -101,28 +107,27 @@ class Dataset(Settings):
     @property
     def species(self) -> str:
         """The organism as the Census writes it: homo_sapiens."""
-        return "_".join(self.organism.lower().split())
+        return species_of(self.organism)
+
+
+def species_of(organism: str) -> str:
+    """A scientific name as the Census writes it."""
+    return "_".join(organism.lower().split())
 
 
 def read_datasets(path: Path) -> dict[str, Dataset]:
     """Read the sheet of datasets, tab-separated with one header line, as name -> row.
 
     Raises:
-        ScfmError: the file is missing or empty, a column is unknown or missing, a value is wrong, or a name
-            occurs twice.
+        ScfmError: what `read_sheet` raises, no dataset is named, or a stand-in is none.
     """
-    path = must_exist(path, "sheet of datasets")
-    with path.open(newline="") as handle:
-        rows = list(csv.DictReader(handle, delimiter="\t", restkey="(surplus field)", restval=None))
-    if not rows:
+    sheet = read_sheet(path, Dataset, "dataset")
+    if not sheet:
         raise ScfmError(f"{path}: no dataset found; expected a header line and one line for each dataset")
-    sheet: dict[str, Dataset] = {}
-    for line, row in enumerate(rows, start=2):
-        where = f"{path} line {line}"
-        if None in row.values() or "(surplus field)" in row:
-            raise ScfmError(f"{where}: number of fields differs from the header's; separate fields with one tab each")
-        dataset = parse(Dataset, row, where)
-        if dataset.name in sheet:
-            raise ScfmError(f"{where}: dataset '{dataset.name}' occurs twice; names must be unique")
-        sheet[dataset.name] = dataset
+    for dataset in sheet.values():
+        if dataset.stand_in and not getattr(sheet.get(dataset.stand_in), "resource", ""):
+            raise ScfmError(
+                f"{path}: '{dataset.stand_in}', which stands in for '{dataset.name}', is no dataset of this sheet "
+                "with a file; name one that is"
+            )
     return sheet

@@ -10,25 +10,35 @@ import numpy as np
 from scfm.datasets import OBS, UNKNOWN, Dataset
 from scfm.errors import ScfmError
 from scfm.files import must_exist
+from scfm.geo import read_folder
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
+CONDITION = re.compile(r"(\S.*?)\s*(==|!=|<=|>=|<|>)\s*(\S.*)")
+"""One condition of a filter on cells: column, comparison, value."""
+COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
+PERTURBATION = ("drug", "mechanism", "catalog")
+"""Columns of obs that only datasets of perturbed cells have."""
+
 
 def read_deposit(path: Path, dataset: Dataset) -> "AnnData":
-    """Read one deposited h5ad into common form.
+    """Read one deposited h5ad, or folder of text files (see `scfm.geo`), into common form.
 
     Returns:
         AnnData: X CSR float32 [cells, genes] as deposited (counts, TPM or log-normalised, see `dataset.values`);
-        obs with the columns `OBS`, strings; var_names as deposited, var["ensembl"] ("" where unknown) if the
-        deposit has Ensembl ids; obsm["spatial"] if there.
+        obs with the columns `OBS`, strings, and those of `PERTURBATION` that the dataset names; var_names as
+        deposited, var["ensembl"] ("" where unknown) if the deposit has Ensembl ids; obsm["spatial"] if there.
 
     Raises:
         ScfmError: missing or unreadable file, missing column, no cell kept, duplicate genes, negative values,
             non-integer values where counts are promised, an ontology id that does not look like one.
     """
-    adata = read_h5ad(path, "dataset")
+    if Path(path).is_dir():
+        adata = read_folder(path, lambda obs: kept_cells(obs, dataset, path))
+    else:
+        adata = read_h5ad(path, "dataset")
     kept = kept_cells(adata.obs, dataset, path)
     matrix, genes = _matrix(adata, dataset, path)
     matrix = matrix[np.flatnonzero(kept)]
@@ -36,8 +46,8 @@ def read_deposit(path: Path, dataset: Dataset) -> "AnnData":
     return _common(adata[kept], matrix, genes, dataset, path)
 
 
-def read_h5ad(path: Path, what: str) -> "AnnData":
-    """Read an h5ad whole.
+def read_h5ad(path: Path, what: str, backed: bool = False) -> "AnnData":
+    """Read an h5ad whole, or all of it but the matrices X and raw, which stay in the file.
 
     Raises:
         ScfmError: the file is missing, truncated or of another format.
@@ -50,7 +60,7 @@ def read_h5ad(path: Path, what: str) -> "AnnData":
             # An old deposit is read all the same.
             warnings.simplefilter("ignore", anndata.OldFormatWarning)
             warnings.filterwarnings("ignore", "Moving element", FutureWarning)
-            return anndata.read_h5ad(path)
+            return anndata.read_h5ad(path, backed="r" if backed else None)
     except Exception as error:
         # h5py and anndata raise many kinds for a file that is truncated or of another format.
         raise ScfmError(
@@ -71,18 +81,36 @@ def kept_cells(obs: "pd.DataFrame", dataset: Dataset, path: Path) -> np.ndarray:
     """Bool [cells]: the cells that the dataset's filter keeps.
 
     Raises:
-        ScfmError: the filter is none, its column is missing, or no cell is kept.
+        ScfmError: the filter is none, its column is missing, a number is expected, or no cell is kept.
     """
     kept = np.ones(len(obs), dtype=bool)
-    if dataset.keep:
-        column, operator, value = dataset.keep.partition("==")
-        if not operator or not column.strip() or not value.strip():
-            raise ScfmError(f"dataset '{dataset.name}': keep '{dataset.keep}' is not a filter; write 'column == value'")
-        kept = (_column(obs, column.strip(), "keep", path) == value.strip()).to_numpy()
+    for condition in dataset.keep.split(" and ") if dataset.keep else ():
+        parts = CONDITION.fullmatch(condition.strip())
+        if not parts:
+            raise ScfmError(
+                f"dataset '{dataset.name}': keep '{dataset.keep}' is not a filter; write 'column == value', "
+                "'column != value', 'column < number' and the like, joined by ' and '"
+            )
+        column, operator, value = parts.groups()
+        kept &= _satisfied(_column(obs, column, "keep", path), operator, value, dataset)
     if not kept.any():
         reason = f"no cell is left by '{dataset.keep}'" if dataset.keep else "no cell"
         raise ScfmError(f"{path}: {reason}; expected at least one, correct the file or the dataset's 'keep'")
     return kept
+
+
+def _satisfied(values: "pd.Series", operator: str, wanted: str, dataset: Dataset) -> np.ndarray:
+    """Bool [cells]: text or number equal to what is wanted, or number below or above it; what is no number is not."""
+    import pandas as pd
+
+    numbers, number = pd.to_numeric(values, errors="coerce"), pd.to_numeric(wanted, errors="coerce")
+    if operator in ("==", "!="):
+        return (((values == wanted) | (numbers == number)) == (operator == "==")).to_numpy()
+    if np.isnan(number):
+        raise ScfmError(
+            f"dataset '{dataset.name}': keep compares with '{wanted}' by '{operator}'; expected a number, or '=='"
+        )
+    return COMPARE[operator](numbers, number).to_numpy()
 
 
 def _matrix(adata: "AnnData", dataset: Dataset, path: Path) -> tuple:
@@ -138,7 +166,11 @@ def _common(adata: "AnnData", matrix: object, genes: "pd.DataFrame", dataset: Da
     ids = ensembl_ids(genes)
     if ids is not None:
         var["ensembl"] = ids
-    common = anndata.AnnData(X=matrix, obs=common_obs(adata.obs, dataset, path), var=var)
+    obs = common_obs(adata.obs, dataset, path)
+    for role in PERTURBATION:
+        if column := getattr(dataset, f"{role}_column"):
+            obs[role] = _column(adata.obs, column, role, path).to_numpy()
+    common = anndata.AnnData(X=matrix, obs=obs, var=var)
     if "spatial" in adata.obsm:
         common.obsm["spatial"] = np.asarray(adata.obsm["spatial"])
     return common
@@ -162,6 +194,7 @@ def common_obs(obs: "pd.DataFrame", dataset: Dataset, path: Path) -> "pd.DataFra
         "cell_type": dataset.label_column,
         "donor_id": dataset.donor_column,
         "split": dataset.split_column,
+        "condition": dataset.condition_column,
     }
     for name, column in roles.items():
         if column:

@@ -115,8 +115,8 @@ class LabelTree:
         )
 
     @cached_property
-    def nodes(self) -> list[str]:
-        """All terms, ancestors before descendants, ties by id."""
+    def depth(self) -> dict[str, int]:
+        """Term id to the steps of its longest way up to a root."""
         depth: dict[str, int] = {}
 
         def deepest(term: str) -> int:
@@ -124,7 +124,19 @@ class LabelTree:
                 depth[term] = 1 + max((deepest(parent) for parent in self.parents[term]), default=-1)
             return depth[term]
 
-        return sorted(self.parents, key=lambda term: (deepest(term), term))
+        for term in self.parents:
+            deepest(term)
+        return depth
+
+    @cached_property
+    def nodes(self) -> list[str]:
+        """All terms, ancestors before descendants, ties by id."""
+        return sorted(self.parents, key=lambda term: (self.depth[term], term))
+
+    @cached_property
+    def row(self) -> dict[str, int]:
+        """Term id to its place among the nodes."""
+        return {term: i for i, term in enumerate(self.nodes)}
 
     @cached_property
     def children(self) -> dict[str, tuple[str, ...]]:

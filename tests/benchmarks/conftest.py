@@ -45,7 +45,9 @@ def prepared(tmp_path: Path) -> Callable[..., Path]:
 def embeddings(tmp_path: Path) -> Callable[..., Path]:
     """Write a file of embeddings of one dataset: vectors [cells, width], labels, batches."""
 
-    def write(vectors: np.ndarray, labels: object, batches: object = "b", tasks: str = "integration,probe") -> Path:
+    def write(
+        vectors: np.ndarray, labels: object, batches: object = "b", tasks: str = "integration,clustering,probe"
+    ) -> Path:
         obs = pd.DataFrame(index=[f"d/c{i}" for i in range(len(vectors))])
         obs["dataset"], obs["cell_type"], obs["batch"] = "d", labels, batches
         uns = {"run": "r", "seed": 3, "datasets": {"d": {**FACTS, "name": "d", "tasks": tasks}}}

@@ -3,13 +3,12 @@ from pathlib import Path
 
 import anndata
 import numpy as np
-import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from scfm.benchmarks.commands import app
 from scfm.benchmarks.embed import embed
-from scfm.benchmarks.embedders import PcaEmbedder, Precomputed, open_embedder
+from scfm.benchmarks.embedders import PcaEmbedder, open_embedder
 from scfm.benchmarks.read import read_embeddings, read_prepared
 from scfm.benchmarks.settings import Pca
 from scfm.errors import ScfmError
@@ -118,28 +117,9 @@ def test_the_same_dataset_twice(prepared: Write) -> None:
         embed(PcaEmbedder(Pca()), [path, path], "pca", 0)
 
 
-def test_precomputed_vectors_are_found_by_name(prepared: Write, tmp_path: Path) -> None:
-    table = np.arange(8, dtype=np.float32).reshape(4, 2)
-    names = pd.DataFrame(index=["c2", "c0", "c9", "c1"])
-    anndata.AnnData(obs=names, obsm={"X_other": table}).write_h5ad(tmp_path / "p.h5ad")
-    embedder = open_embedder(str(tmp_path / "p.h5ad"), Pca())
-    assert isinstance(embedder, Precomputed)
-    assert embedder.poolings == ("X_other",)
-    three = read_prepared(prepared("d", cells=3))
-    assert embedder.embed(three, values="counts")["X_other"].tolist() == [[2, 3], [6, 7], [0, 1]]
-    with pytest.raises(ScfmError, match="no embedding for cell 'c3' of dataset 'd' \\(1 missing\\)"):
-        embedder.embed(read_prepared(prepared("d", cells=4)), values="counts")
-
-
-def test_precomputed_file_without_vectors(tmp_path: Path) -> None:
-    anndata.AnnData(obs=pd.DataFrame(index=["c0"])).write_h5ad(tmp_path / "p.h5ad")
-    with pytest.raises(ScfmError, match="no embedding in obsm"):
-        Precomputed.read(tmp_path / "p.h5ad")
-
-
 def test_a_model_that_is_not_there() -> None:
     with pytest.raises(ScfmError, match="model directory or file of embeddings not found"):
-        open_embedder("nowhere/wced/0", Pca())
+        open_embedder("nowhere/wced/0")
 
 
 def test_other_files_are_no_embeddings(prepared: Write) -> None:

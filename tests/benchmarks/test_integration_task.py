@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from scfm.benchmarks.commands import app
-from scfm.benchmarks.integration import integrate
+from scfm.benchmarks.integration import integration
 from scfm.benchmarks.results import COLUMNS
 from scfm.benchmarks.settings import Integration
 from scfm.benchmarks.subsample import stratified
@@ -25,7 +25,7 @@ def cells(count: int = 60) -> tuple[np.ndarray, list[str], list[str]]:
 
 
 def test_tidy_rows(embeddings: Write) -> None:
-    table = integrate(embeddings(*cells()), QUICK, "s")
+    table = integration(embeddings(*cells()), QUICK, "s")
     assert tuple(table.columns) == COLUMNS
     assert set(table["metric"]) == {
         *("nmi", "ari", "resolution", "asw_label", "asw_batch", "graph_connectivity", "avg_bio", "avg_batch", "score")
@@ -37,34 +37,46 @@ def test_tidy_rows(embeddings: Write) -> None:
 
 def test_cells_of_unknown_type_are_left_out(embeddings: Write) -> None:
     vectors, labels, batches = cells()
-    known = integrate(embeddings(vectors, labels, batches), QUICK, "s")
+    known = integration(embeddings(vectors, labels, batches), QUICK, "s")
     more = np.concatenate([vectors, np.full((5, 4), 4.0)])
-    table = integrate(embeddings(more, [*labels, *["unknown"] * 5], [*batches, *["z"] * 5]), QUICK, "s")
+    table = integration(embeddings(more, [*labels, *["unknown"] * 5], [*batches, *["z"] * 5]), QUICK, "s")
     pd.testing.assert_frame_equal(table, known)
 
 
 @pytest.mark.parametrize("labels", ["a", "unknown"])
 def test_fewer_than_two_types(embeddings: Write, labels: str) -> None:
     with pytest.raises(ScfmError, match=r"dataset 'd': [01] known cell type where integration needs two"):
-        integrate(embeddings(cells()[0], labels), QUICK, "s")
+        integration(embeddings(cells()[0], labels), QUICK, "s")
 
 
 def test_no_dataset_asked_for_the_task(embeddings: Write) -> None:
     with pytest.raises(ScfmError, match="no dataset is asked for integration"):
-        integrate(embeddings(*cells(), tasks="probe"), QUICK, "s")
+        integration(embeddings(*cells(), tasks="probe"), QUICK, "s")
+
+
+def test_a_type_of_one_cell_counts(embeddings: Write) -> None:
+    vectors, labels, batches = cells()
+    more = embeddings(np.concatenate([vectors, [[30.0] * 4]]), [*labels, "lonely"], [*batches, "x"])
+    table = integration(more, QUICK, "s").set_index("metric")
+    known = integration(embeddings(*cells()), QUICK, "s").set_index("metric")
+    assert set(table["n"]) == {61}
+    # The labels with two batches are the same; one cell hangs together with itself.
+    assert table.loc["asw_batch", "value"] == pytest.approx(known.loc["asw_batch", "value"])
+    assert table.loc["graph_connectivity", "value"] == 1
+    assert table["value"].notna().all()
 
 
 def test_embedding_with_nan(embeddings: Write) -> None:
     vectors, labels, batches = cells()
     vectors[3, 1] = np.nan
     with pytest.raises(ScfmError, match="run 'r', pooling 'cls', dataset 'd': the embedding holds NaN"):
-        integrate(embeddings(vectors, labels, batches), QUICK, "s")
+        integration(embeddings(vectors, labels, batches), QUICK, "s")
 
 
 def test_silhouettes_of_a_subsample_say_so(embeddings: Write) -> None:
     settings = Integration(resolutions=(0.2,), max_silhouette_cells=100)
-    table = integrate(embeddings(*cells(400)), settings, "s").set_index("metric")
-    whole = integrate(embeddings(*cells(400)), Integration(resolutions=(0.2,)), "s").set_index("metric")
+    table = integration(embeddings(*cells(400)), settings, "s").set_index("metric")
+    whole = integration(embeddings(*cells(400)), Integration(resolutions=(0.2,)), "s").set_index("metric")
     named = table.index[table["split"] != ""]
     assert set(named) == {"asw_label", "asw_batch", "avg_bio", "avg_batch", "score"}
     assert set(table.loc[named, "split"]) == {"silhouettes of a stratified subsample of 100 cells"}

@@ -12,6 +12,7 @@ from scfm.benchmarks.commands import app
 from scfm.benchmarks.prepare import prepare
 from scfm.benchmarks.read import read_prepared
 from scfm.benchmarks.settings import Preparation
+from scfm.datasets import read_datasets
 from scfm.errors import ScfmError
 from scfm.ontology import Ontology
 
@@ -40,6 +41,27 @@ def deposit(path: Path, genes: list[str], matrix: list, ensembl: list[str] | Non
 def settings(contaminated: object = False, tasks: tuple | None = None, **row: object) -> Preparation:
     fields = {"name": "d", "values": "counts", "label_column": "type", "donor_column": "donor", **row}
     return Preparation.model_validate({"dataset": fields, "contaminated": contaminated, "tasks": tasks})
+
+
+def test_a_file_of_cellxgene_is_prepared_by_its_row_of_the_sheet(tmp_path: Path) -> None:
+    """Ensembl ids as names, counts in raw, normalised values in X."""
+    counts = csr_matrix(np.array([[4, 0, 1], [0, 2, 0], [3, 3, 0]], dtype=np.float32))
+    obs = pd.DataFrame(index=["c0", "c1", "c2"])
+    obs["cell_type"] = pd.Categorical(["T cell", "B cell", "T cell"])
+    obs["cell_type_ontology_term_id"] = pd.Categorical(["CL:0000084", "CL:0000236", "CL:0000084"])
+    obs["donor_id"] = pd.Categorical(["TSP1", "TSP2", "TSP2"])
+    var = pd.DataFrame({"feature_name": ["CD3E", "MS4A1", "ENSG00000000001"]})
+    var.index = ["ENSG00000198851", "ENSG00000156738", "ENSG00000000001"]
+    adata = anndata.AnnData(counts, obs=obs, var=var)
+    adata.raw = adata.copy()
+    adata.X = adata.X.multiply(0.37).tocsr()
+    adata.write_h5ad(tmp_path / "blood.h5ad")
+    row = read_datasets(Path(__file__).parents[2] / "config" / "datasets.tsv")["tabula_sapiens_v2_blood"]
+    done = prepare(tmp_path / "blood.h5ad", Preparation(dataset=row, contaminated=False, tasks=()), HGNC)
+    assert done.var_names.tolist() == ["CD3E", "MS4A1"]
+    assert done.X.toarray().tolist() == [[4, 0], [0, 2], [3, 3]]
+    assert done.obs.batch.tolist() == ["TSP1", "TSP2", "TSP2"]
+    assert done.obs.cell_type_ontology_term_id.tolist() == ["CL:0000084", "CL:0000236", "CL:0000084"]
 
 
 @pytest.fixture

@@ -96,6 +96,13 @@ def test_fewer_than_two_classes(embeddings: Write, sizes: dict[str, int], count:
         probe(embeddings(*separate(sizes)), LR, "s")
 
 
+def test_probed_embedding_with_nan(embeddings: Write) -> None:
+    vectors, labels = separate({"a": 20, "b": 30})
+    vectors[3, 1] = np.nan
+    with pytest.raises(ScfmError, match="run 'r', pooling 'cls', dataset 'd': the embedding holds NaN"):
+        probe(embeddings(vectors, labels), LR, "s")
+
+
 def test_the_same_seed_gives_the_same_figures() -> None:
     vectors, labels = separate({"a": 20, "b": 20})
     noise = vectors + np.random.default_rng(1).normal(size=vectors.shape) * 8

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
+import scib_metrics
 
 from scfm.benchmarks.metrics.silhouette import asw_batch, asw_label
-
-scib_metrics = pytest.importorskip("scib_metrics", reason="scib-metrics comes with the extra 'test'")
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scfm.benchmarks.settings import Integration, OntologyTask, Pca, Preparation, Probe
+from scfm.benchmarks.settings import (
+    Clustering,
+    Disease,
+    FinetuneTask,
+    Heldout,
+    Integration,
+    Moa,
+    OntologyTask,
+    Preparation,
+    Probe,
+)
 from scfm.files import whole
 from scfm.settings import parse
 
@@ -30,27 +40,35 @@ def prepare(
     dataset_settings: Annotated[str, typer.Option(help="dataset row, tasks and contamination as JSON")],
     hgnc: Annotated[Path, typer.Option(help="HGNC complete set")],
     out: Out,
-    input: Annotated[Path, typer.Option(help="deposited h5ad")],
+    input: Annotated[Path, typer.Option(help="deposited h5ad, or folder")],
     cell_ontology: Annotated[
         Path | None, typer.Option(help="check the cells' ontology ids against this release")
     ] = None,
+    orthologs: Annotated[Path | None, typer.Option(help="orthologs, for a species other than human")] = None,
+    library: Annotated[Path | None, typer.Option(help="compound library: mechanisms by catalogue number")] = None,
 ) -> None:
     """Bring one deposited dataset into the form that every benchmark reads."""
+    from scfm.benchmarks.library import read_library
     from scfm.benchmarks.prepare import prepare as run
     from scfm.genes import read_hgnc
     from scfm.ontology import Ontology
+    from scfm.orthologs import read_pairs
 
     settings = parse(Preparation, dataset_settings, "--dataset-settings")
     ontology = Ontology.read(cell_ontology) if cell_ontology else None
-    adata = run(input, settings, read_hgnc(hgnc), ontology)
+    pairs = read_pairs(orthologs, settings.dataset.species) if orthologs else None
+    adata = run(input, settings, read_hgnc(hgnc), ontology, pairs, read_library(library) if library else None)
     with whole(out) as temporary:
         adata.write_h5ad(temporary, compression="gzip")
     facts = adata.uns["scfm"]
-    genes = ", ".join(f"{facts[f'genes_{what}']:,} {what}" for what in ("unknown", "merged", "dropped"))
+    kinds = ("with_ortholog", "with_several", "unknown", "merged", "dropped")
+    genes = ", ".join(
+        f"{facts[f'genes_{kind}']:,} {kind.replace('_', ' ')}" for kind in kinds if f"genes_{kind}" in facts
+    )
     print(
         f"benchmarks prepare {facts['name']}: {adata.n_obs:,} cells ({facts['cells_without_known_gene']} dropped), "
         f"{adata.n_vars:,} of {facts['genes_deposited']:,} genes ({genes}), {facts['values']}, "
-        f"contaminated: {facts['contaminated']}"
+        f"contaminated: {facts['contaminated']}" + (f", {facts['held_out']}" if facts["held_out"] else "")
     )
 
 
@@ -72,7 +90,7 @@ def contamination(
     asked = parse(Exposure, settings, "--settings")
     cells = pd.read_parquet(must_exist(shards / "cells.parquet", "training shards"), columns=["dataset_id", "split"])
     listed = pd.read_csv(must_exist(stored, "datasets of the store"), keep_default_na=False, dtype=str)
-    table = run(cells, listed, asked.datasets, asked.shares)
+    table = run(cells, listed, asked.datasets, asked.shares, asked.untold)
     with whole(out) as temporary:
         table.to_csv(temporary, index=False)
     seen = {word: table.loc[table["seen"] == word, "dataset"].nunique() for word in (SEEN, UNKNOWN)}
@@ -85,11 +103,11 @@ def contamination(
 @app.command()
 def embed(
     datasets: Datasets,
-    model: Annotated[str, typer.Option(help="model directory, 'pca', or an h5ad with vectors in obsm")],
+    model: Annotated[str, typer.Option(help="model directory, 'pca', 'scvi', or a file of vectors (h5ad, parquet)")],
     run: Run,
     seed: Seed,
     out: Out,
-    settings: Annotated[str, typer.Option(help="settings of the PCA baseline as JSON")] = "{}",
+    settings: Annotated[str, typer.Option(help="settings of PCA, scVI or the file of vectors as JSON")] = "{}",
     contamination: Seen = None,
     device: Device = "auto",
 ) -> None:
@@ -97,9 +115,11 @@ def embed(
     from scfm.benchmarks.embed import embed as embed_all
     from scfm.benchmarks.embedders import open_embedder
     from scfm.benchmarks.seen import read_contamination
+    from scfm.memory import keep_freed_memory
 
+    keep_freed_memory()
     seen = read_contamination(contamination) if contamination else None
-    adata = embed_all(open_embedder(model, parse(Pca, settings, "--settings"), device), datasets, run, seed, seen)
+    adata = embed_all(open_embedder(model, settings, device), datasets, run, seed, seen)
     with whole(out) as temporary:
         adata.write_h5ad(temporary)
     widths = ", ".join(f"{pooling} {table.shape[1]}" for pooling, table in adata.obsm.items())
@@ -107,14 +127,42 @@ def embed(
 
 
 @app.command()
+def concatenate(
+    embeddings: Annotated[list[Path], typer.Argument(help="h5ad files of 'scfm benchmarks embed'")],
+    pooling: Annotated[list[str], typer.Option(help="pooling taken of each file, in their order; repeat")],
+    run: Run,
+    out: Out,
+) -> None:
+    """Put embeddings of several runs side by side, as one more model."""
+    from scfm.benchmarks.concatenate import concatenate as join
+
+    adata = join(embeddings, pooling, run)
+    with whole(out) as temporary:
+        adata.write_h5ad(temporary)
+    ((name, table),) = adata.obsm.items()
+    print(f"benchmarks concatenate {run}: {adata.n_obs:,} cells, width {name} {table.shape[1]}")
+
+
+@app.command()
 def integration(embeddings: Embeddings, study: Study, out: Out, settings: Slice = "{}") -> None:
     """Zero-shot batch integration of every embedding."""
-    from scfm.benchmarks.integration import integrate
+    from scfm.benchmarks.integration import integration as run
     from scfm.benchmarks.results import write_tidy
 
-    table = integrate(embeddings, parse(Integration, settings, "--settings"), study)
+    table = run(embeddings, parse(Integration, settings, "--settings"), study)
     write_tidy(out, table)
     print(_mean_line("integration", table, "avg_bio"))
+
+
+@app.command()
+def clustering(embeddings: Embeddings, study: Study, out: Out, settings: Slice = "{}") -> None:
+    """Clusters of every embedding against cell types."""
+    from scfm.benchmarks.clustering import clustering as run
+    from scfm.benchmarks.results import write_tidy
+
+    table = run(embeddings, parse(Clustering, settings, "--settings"), study)
+    write_tidy(out, table)
+    print(_mean_line("clustering", table, "ari"))
 
 
 @app.command()
@@ -126,6 +174,47 @@ def probe(embeddings: Embeddings, study: Study, out: Out, settings: Slice = "{}"
     table = run(embeddings, parse(Probe, settings, "--settings"), study)
     write_tidy(out, table)
     print(_mean_line("probe", table, "macro_f1"))
+
+
+@app.command()
+def heldout(embeddings: Embeddings, study: Study, out: Out, settings: Slice = "{}") -> None:
+    """Label prediction on held-out batches, for every embedding."""
+    from scfm.benchmarks.heldout import heldout as run
+    from scfm.benchmarks.results import write_tidy
+
+    table = run(embeddings, parse(Heldout, settings, "--settings"), study)
+    write_tidy(out, table)
+    print(_mean_line("heldout", table, "macro_f1"))
+
+
+@app.command()
+def moa(embeddings: Embeddings, study: Study, out: Out, settings: Slice = "{}") -> None:
+    """Mechanism of action of drugs held out, by every embedding."""
+    from scfm.benchmarks.moa import moa as run
+    from scfm.benchmarks.results import write_tidy
+
+    table = run(embeddings, parse(Moa, settings, "--settings"), study)
+    write_tidy(out, table)
+    print(_mean_line("moa", table, "auroc"))
+
+
+@app.command()
+def disease(
+    datasets: Datasets,
+    embeddings: Embeddings,
+    study: Study,
+    out: Out,
+    out_clusters: Annotated[Path, typer.Option(help="CSV of the clusters and how they express the signature")],
+    settings: Slice = "{}",
+) -> None:
+    """The state of a cell type that comes with a disease, by the clusters of every embedding."""
+    from scfm.benchmarks.disease import disease as run
+    from scfm.benchmarks.results import write_tidy
+
+    results = run(embeddings, datasets, parse(Disease, settings, "--settings"), study)
+    for path, table in zip((out, out_clusters), results, strict=True):
+        write_tidy(path, table)
+    print(_mean_line("disease", results[0], "found"))
 
 
 @app.command()
@@ -148,8 +237,10 @@ def ontology(
     from scfm.benchmarks.ontology import annotate
     from scfm.benchmarks.results import write_tidy
     from scfm.benchmarks.seen import read_contamination
+    from scfm.memory import keep_freed_memory
     from scfm.ontology import Ontology
 
+    keep_freed_memory()
     task = parse(OntologyTask, settings, "--settings")
     whose = {"study": study, "run": run, "seed": seed}
     seen = read_contamination(contamination) if contamination else None
@@ -157,6 +248,33 @@ def ontology(
     for path, table in zip((out, out_types, out_nodes), results, strict=True):
         write_tidy(path, table)
     print(_mean_line("ontology", results[0], "accuracy"))
+
+
+@app.command()
+def finetune(
+    datasets: Datasets,
+    model: Annotated[Path, typer.Option(help="model directory")],
+    run: Run,
+    seed: Seed,
+    study: Study,
+    out: Out,
+    settings: Slice = "{}",
+    contamination: Seen = None,
+    device: Device = "auto",
+) -> None:
+    """Fine-tuning on held-out batches."""
+    import scfm
+    from scfm.benchmarks.finetune import finetune as finetune_all
+    from scfm.benchmarks.results import write_tidy
+    from scfm.benchmarks.seen import read_contamination
+    from scfm.memory import keep_freed_memory
+
+    keep_freed_memory()
+    task = parse(FinetuneTask, settings, "--settings")
+    seen = read_contamination(contamination) if contamination else None
+    table = finetune_all(scfm.load(model, device), datasets, task, seen, study=study, run=run, seed=seed)
+    write_tidy(out, table)
+    print(_mean_line("finetune", table, "macro_f1"))
 
 
 def _mean_line(task: str, table: "pd.DataFrame", metric: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from scfm.benchmarks.seen import COLUMNS, NOT_FOUND, SEEN, UNKNOWN
+from scfm.benchmarks.seen import COLUMNS, NOT_FOUND, SEEN, UNKNOWN, UNTOLD
 from scfm.datasets import Dataset
 
 if TYPE_CHECKING:
@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 
 
 def contamination(
-    cells: "pd.DataFrame", stored: "pd.DataFrame", datasets: Sequence[Dataset], shares: Mapping[str, float]
+    cells: "pd.DataFrame",
+    stored: "pd.DataFrame",
+    datasets: Sequence[Dataset],
+    shares: Mapping[str, float],
+    untold: Sequence[str] = (),
 ) -> "pd.DataFrame":
     """Look for each benchmark dataset among the training cells of each run.
 
@@ -24,10 +28,12 @@ def contamination(
         stored: what `scfm.corpus.stored.stored_datasets` returns.
         datasets: rows of the sheet, one for each benchmark dataset.
         shares: run to its `corpus_fraction`.
+        untold: models of others, whose training data is not known here.
 
     Returns:
         `COLUMNS`, one row for each run and dataset: found are the dataset_ids, train_cells their cells in the run's
-        training data; seen is yes, not found, or unknown where the sheet names nothing to look for in this store.
+        training data (NA if untold); seen is yes, not found, unknown where the sheet names nothing to look for in
+        this store, or, if untold, "training data unknown".
 
     Raises:
         ScfmError: a run has no training cell.
@@ -48,4 +54,9 @@ def contamination(
             seen = SEEN if found else NOT_FOUND if known else UNKNOWN
             ids, doi, here = (", ".join(texts) for texts in (row.census_dataset_ids, row.doi, found))
             rows.append((run, row.name, ids, doi, here, int(trained[found].sum()), seen))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    rows += [
+        (model, row.name, ", ".join(row.census_dataset_ids), ", ".join(row.doi), "", pd.NA, UNTOLD)
+        for model in untold
+        for row in datasets
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"train_cells": "Int64"})

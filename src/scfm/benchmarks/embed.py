@@ -9,6 +9,7 @@ import numpy as np
 from scfm.benchmarks.embedders import Embedder
 from scfm.benchmarks.read import read_prepared
 from scfm.benchmarks.seen import mark_seen
+from scfm.datasets import UNKNOWN
 from scfm.errors import ScfmError
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 OBS = ["dataset", "cell_type", "cell_type_ontology_term_id", "batch", "donor", "split", "contaminated"]
+PERTURBED = ["drug", "mechanism"]
+"""Columns of datasets of perturbed cells; "unknown" for the cells of others."""
 
 
 def embed(
@@ -27,9 +30,9 @@ def embed(
         seen: what `scfm.benchmarks.contamination.contamination` returns, to mark datasets that the run has seen.
 
     Returns:
-        AnnData without X: obs `OBS` (strings, contaminated bool), cell names `<dataset>/<cell>`; obsm one float32
-        [cells, width] for each pooling, columns that a dataset does not have filled with NaN; uns run, seed, and
-        datasets (name -> uns["scfm"] of the prepared dataset).
+        AnnData without X: obs `OBS` and, if a dataset has them, `PERTURBED` (strings, contaminated bool), cell names
+        `<dataset>/<cell>`; obsm one float32 [cells, width] for each pooling, columns that a dataset does not have
+        filled with NaN; uns run, seed, and datasets (name -> uns["scfm"] of the prepared dataset).
 
     Raises:
         ScfmError: what `read_prepared` and `mark_seen` raise; two files of one dataset; another number of vectors
@@ -52,10 +55,11 @@ def embed(
             raise ScfmError(f"run '{run}': embedding {wrong} of dataset '{name}' does not fit its {adata.n_obs} cells")
         facts[name] = dict(adata.uns["scfm"])
         tables.append(vectors)
-        observations.append(adata.obs[OBS].set_index(name + "/" + adata.obs_names.astype(str)))
+        own = [*OBS, *(column for column in PERTURBED if column in adata.obs)]
+        observations.append(adata.obs[own].set_index(name + "/" + adata.obs_names.astype(str)))
     obs = pd.concat(observations)
-    text = [column for column in OBS if column != "contaminated"]
-    obs[text] = obs[text].astype(str)
+    text = [column for column in obs if column != "contaminated"]
+    obs[text] = obs[text].astype(object).fillna(UNKNOWN).astype(str)
     obsm = {pooling: _stacked([table[pooling] for table in tables]) for pooling in tables[0]}
     return anndata.AnnData(obs=obs, obsm=obsm, uns={"run": run, "seed": seed, "datasets": facts})
 

@@ -1,4 +1,4 @@
-"""Everything that turns cells into vectors: trained models, the PCA baseline, and vectors made elsewhere."""
+"""Everything that turns cells into vectors: trained models, files of vectors made elsewhere, and the PCA baseline."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from scfm.benchmarks.settings import Pca
-from scfm.deposit import read_h5ad
+from scfm.benchmarks.precomputed import Precomputed
+from scfm.benchmarks.scvi_embedder import ScviEmbedder
+from scfm.benchmarks.settings import Pca, Scvi
+from scfm.embeddings import Vectors
 from scfm.errors import ScfmError
 from scfm.files import must_exist
+from scfm.settings import parse
 
 if TYPE_CHECKING:
-    import pandas as pd
     from anndata import AnnData
 
 TARGET_SUM = 1e4
@@ -29,20 +31,23 @@ class Embedder(Protocol):
         ...
 
 
-def open_embedder(model: str, pca: Pca, device: str = "auto") -> Embedder:
-    """`pca`, a model directory, or an h5ad with precomputed vectors in obsm.
+def open_embedder(model: str, settings: str | dict = "{}", device: str = "auto") -> Embedder:
+    """`pca`, `scvi`, a model directory, or a file of precomputed vectors.
 
     Args:
+        settings: mapping, or JSON text, of `Pca`, `Scvi` or `Vectors`; a model directory has its own.
         device: where a model directory runs, as in `scfm.load`.
 
     Raises:
-        ScfmError: nothing of that name; what `scfm.load` raises.
+        ScfmError: nothing of that name, or wrong settings; what `Precomputed.read` and `scfm.load` raise.
     """
     if model == "pca":
-        return PcaEmbedder(pca)
+        return PcaEmbedder(parse(Pca, settings, "--settings"))
+    if model == "scvi":
+        return ScviEmbedder(parse(Scvi, settings, "--settings"))
     path = must_exist(Path(model), "model directory or file of embeddings")
     if path.is_file():
-        return Precomputed.read(path)
+        return Precomputed.read(path, parse(Vectors, settings, "--settings"))
     import scfm
 
     return scfm.load(path, device)
@@ -63,7 +68,7 @@ class PcaEmbedder:
         """
         import scanpy
 
-        data = _log_normalised(adata, values)
+        data = log_normalised(adata, values)
         genes, cells = data.n_vars, data.n_obs
         components = min(self.settings.components, genes - 1, cells - 1)
         if components < 1:
@@ -79,7 +84,7 @@ class PcaEmbedder:
         return {"pca": np.asarray(vectors, dtype=np.float32)}
 
 
-def _log_normalised(adata: "AnnData", values: str) -> "AnnData":
+def log_normalised(adata: "AnnData", values: str) -> "AnnData":
     """A copy with log1p of values scaled to 10,000 a cell, or as it is if `values` is lognorm; expressed genes only."""
     import scanpy
 
@@ -89,47 +94,3 @@ def _log_normalised(adata: "AnnData", values: str) -> "AnnData":
         scanpy.pp.normalize_total(data, target_sum=TARGET_SUM)
         scanpy.pp.log1p(data)
     return data
-
-
-@dataclass(frozen=True)
-class Precomputed:
-    """Vectors made elsewhere, found by the cells' names."""
-
-    path: Path
-    tables: dict[str, np.ndarray]
-    cells: "pd.Index"
-    """Names of the rows, unique."""
-
-    @classmethod
-    def read(cls, path: Path) -> "Precomputed":
-        """Read every obsm of an h5ad.
-
-        Raises:
-            ScfmError: the file is unreadable or holds no obsm, or a cell name occurs twice.
-        """
-        adata = read_h5ad(path, "file of embeddings")
-        if not len(adata.obsm):
-            raise ScfmError(f"{path}: no embedding in obsm; expected one array [cells, width] for each pooling")
-        if not adata.obs_names.is_unique:
-            raise ScfmError(f"{path}: cell names occur more than once; embeddings are found by name, make them unique")
-        tables = {name: np.asarray(table, dtype=np.float32) for name, table in adata.obsm.items()}
-        return cls(path, tables, adata.obs_names)
-
-    @property
-    def poolings(self) -> Sequence[str]:
-        return tuple(self.tables)
-
-    def embed(self, adata: "AnnData", *, values: str) -> dict[str, np.ndarray]:
-        """Pooling to float32 [cells, width] in the order of `adata`; `values` makes no difference.
-
-        Raises:
-            ScfmError: a cell has no vector.
-        """
-        rows = self.cells.get_indexer(adata.obs_names)
-        missing = adata.obs_names[rows < 0]
-        if len(missing):
-            raise ScfmError(
-                f"{self.path}: no embedding for cell '{missing[0]}' of dataset '{adata.uns['scfm']['name']}' "
-                f"({len(missing)} missing); the cell names of both files must agree"
-            )
-        return {pooling: table[rows] for pooling, table in self.tables.items()}

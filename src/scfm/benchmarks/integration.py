@@ -12,7 +12,7 @@ from scfm.benchmarks.metrics.silhouette import asw_batch, asw_label
 from scfm.benchmarks.read import labelled, read_embeddings
 from scfm.benchmarks.results import Measurement, tidy
 from scfm.benchmarks.settings import Integration
-from scfm.benchmarks.subsample import stratified
+from scfm.benchmarks.subsample import silhouette_cells
 from scfm.errors import ScfmError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ BIO_SHARE = 0.6
 """Weight of AvgBio in the score; AvgBatch has the rest."""
 
 
-def integrate(path: Path, settings: Integration, study: str) -> "pd.DataFrame":
+def integration(path: Path, settings: Integration, study: str) -> "pd.DataFrame":
     """Score every embedding of a file whose dataset is asked for integration.
 
     Returns:
@@ -62,7 +62,7 @@ def score(vectors: np.ndarray, labels: np.ndarray, batches: np.ndarray, settings
     nmi, ari, resolution = best_clustering(graph, labels, settings.resolutions, settings.seed)
     values = {"nmi": nmi, "ari": ari, "resolution": resolution}
     values["graph_connectivity"] = graph_connectivity(graph, labels)
-    rows, part = _silhouette_cells(labels, batches, settings)
+    rows, part = silhouette_cells(settings.max_silhouette_cells, settings.seed, label=labels, batch=batches)
     values["asw_label"] = asw_label(vectors[rows], labels[rows])
     values["asw_batch"] = asw_batch(vectors[rows], labels[rows], batches[rows])
     values |= averages(**{name: value for name, value in values.items() if name != "resolution"})
@@ -78,15 +78,3 @@ def averages(nmi: float, ari: float, asw_label: float, asw_batch: float, graph_c
     avg_batch = float(np.mean([graph_connectivity, asw_batch]))
     overall = BIO_SHARE * avg_bio + (1 - BIO_SHARE) * avg_batch
     return {"avg_bio": avg_bio, "avg_batch": avg_batch, "score": overall}
-
-
-def _silhouette_cells(labels: np.ndarray, batches: np.ndarray, settings: Integration) -> tuple[np.ndarray, str]:
-    """(row numbers, what to call them in `split`)."""
-    import pandas as pd
-
-    limit = settings.max_silhouette_cells
-    if len(labels) <= limit:
-        return np.arange(len(labels)), ""
-    strata = pd.DataFrame({"label": labels, "batch": batches}).groupby(["label", "batch"]).ngroup().to_numpy()
-    name = f"silhouettes of a stratified subsample of {limit} cells"
-    return stratified(strata, limit, settings.seed), name

@@ -16,7 +16,7 @@ from scfm.benchmarks.metrics.hierarchy import (
     lineages,
     relation,
 )
-from scfm.benchmarks.read import asked, read_prepared
+from scfm.benchmarks.read import asked, read_prepared, task_of
 from scfm.benchmarks.results import Measurement, tidy
 from scfm.benchmarks.seen import mark_seen
 from scfm.benchmarks.settings import OntologyTask
@@ -112,7 +112,7 @@ def annotate(
         leaves = np.asarray(model.node_probabilities(labelled, values=str(facts["values"])))
         answers = Answers(model.tree, truth, leaves, model.tree.leaf_argmax(leaves), model.tree.greedy(leaves))
         context = {**whose, "dataset": str(facts["name"])}
-        more = {"pooling": POOLING, "task": "ontology", "contaminated": str(facts["contaminated"])}
+        more = {"pooling": POOLING, "task": task_of(facts, "ontology"), "contaminated": str(facts["contaminated"])}
         tables[0].append(tidy(measure(answers, ontology, settings), **context, **more))
         tables[1].append(predictions_by_type(answers, ontology).assign(**context))
         tables[2].append(nodes_by_type(answers).assign(**context))

@@ -6,10 +6,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from scfm.benchmarks.library import mechanisms
+from scfm.benchmarks.seen import how_much
 from scfm.benchmarks.settings import Contamination, Preparation
-from scfm.datasets import UNKNOWN
+from scfm.benchmarks.split import describe, hold_out
+from scfm.datasets import HELD_OUT, UNKNOWN
 from scfm.deposit import read_deposit
 from scfm.errors import ScfmError
+from scfm.genes import HUMAN
+from scfm.orthologs import one_to_one, rename
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,35 +23,53 @@ if TYPE_CHECKING:
     from scfm.ontology import Ontology
 
 
-def prepare(path: Path, settings: Preparation, hgnc: "pd.DataFrame", ontology: "Ontology | None" = None) -> "AnnData":
+def prepare(
+    path: Path,
+    settings: Preparation,
+    hgnc: "pd.DataFrame",
+    ontology: "Ontology | None" = None,
+    orthologs: "pd.DataFrame | None" = None,
+    library: "pd.Series | None" = None,
+) -> "AnnData":
     """Read one deposit, rename its genes to approved symbols and mark what a reader of results must know.
 
     Args:
         path: the deposited h5ad.
         hgnc: what `scfm.genes.read_hgnc` returns.
         ontology: if given, every ontology id of the cells must be a live term of it.
+        orthologs: what `scfm.orthologs.read_pairs` returns, for a species other than human unless its genes carry human
+            names already; a gene in several pairs, on either side, is left out.
+        library: catalogue number to mechanism, instead of the deposit's own (see `scfm.benchmarks.library`).
 
     Returns:
         AnnData: X CSR float32 [cells, genes], values as deposited; var_names approved symbols, unique; obs strings
-        dataset, cell_type, cell_type_ontology_term_id, batch, donor, split, condition and bool contaminated;
-        uns["scfm"] a flat mapping of facts and counts of what was left out. Cells without any known gene are left out.
+        dataset, cell_type, cell_type_ontology_term_id, batch, donor, split, condition, drug and mechanism if the
+        dataset names them, and bool contaminated; uns["scfm"] a flat mapping of facts and counts of what was left out.
+        Cells without any known gene are left out.
 
     Raises:
-        ScfmError: what `read_deposit` raises; no known gene; no cell with a known gene; an ontology id that is not
-            a live term; a single batch where the dataset names a batch column and is asked for integration; a value
-            of `contaminated` that does not occur.
+        ScfmError: what `read_deposit` raises; no orthologs of another species; no known gene; no cell with a known
+            gene; an ontology id that is not a live term; a single batch where the dataset names a batch column and is
+            asked for integration; a value of `contaminated` that does not occur; what `hold_out` raises.
     """
     import anndata
 
     dataset = settings.dataset
     deposit = read_deposit(path, dataset)
+    renamed = _human_names(deposit, settings, orthologs)
     matrix, symbols, counts = _approved_genes(deposit, hgnc, path)
     alive = np.flatnonzero(np.asarray(matrix.sum(1)).ravel() > 0)
     if not len(alive):
         raise ScfmError(f"{path}: no cell has a value above 0 for a known gene; check the matrix of '{dataset.name}'")
     obs = _obs(deposit.obs.iloc[alive], settings, path)
+    if library is not None:
+        obs["mechanism"] = mechanisms(deposit.obs["catalog"].iloc[alive], library, path)
     tasks = dataset.tasks if settings.tasks is None else settings.tasks
     _check_batches(obs, tasks, settings, path)
+    held_out = ""
+    if set(tasks) & set(HELD_OUT):
+        obs["split"] = hold_out(obs, settings.split, dataset.name)
+        held_out = describe(obs, obs["split"].to_numpy())
     _check_terms(obs, ontology, path)
     prepared = anndata.AnnData(X=matrix[alive], obs=obs)
     prepared.var_names = symbols
@@ -58,13 +81,37 @@ def prepare(path: Path, settings: Preparation, hgnc: "pd.DataFrame", ontology: "
         "panel": dataset.panel,
         "tasks": ",".join(tasks),
         "single_batch": bool(obs["batch"].nunique() == 1),
-        "contaminated": _summary(obs["contaminated"]),
+        "contaminated": how_much(obs["contaminated"]),
         "contaminated_reason": getattr(settings.contaminated, "reason", ""),
+        "held_out": held_out,
         "note": dataset.note,
         "cells_without_known_gene": deposit.n_obs - len(alive),
         **counts,
+        **renamed,
     }
     return prepared
+
+
+def _human_names(deposit: "AnnData", settings: Preparation, orthologs: "pd.DataFrame | None") -> dict:
+    """Give the genes of another species the names of their one-to-one orthologs; how many have one, and several."""
+    import pandas as pd
+
+    dataset = settings.dataset
+    if dataset.species in ("", HUMAN) or settings.human_names:
+        return {}
+    if orthologs is None:
+        raise ScfmError(
+            f"dataset '{dataset.name}': genes of {dataset.organism} need orthologs; name a file with --orthologs, or "
+            "say human_names where they carry human names already"
+        )
+    names = pd.Series(deposit.var_names.astype(str), dtype=object)
+    ids = pd.Series(deposit.var.get("ensembl", pd.Series("", index=deposit.var_names)).to_numpy(object))
+    human = rename(names, ids, one_to_one(orthologs))
+    several = (human == "") & (names.isin(orthologs["gene"]) | ids.isin(orthologs["gene"]))
+    # Names stay unique: those of other genes get a form that no gene has.
+    deposit.var_names = human.where(human != "", "no ortholog: " + names).to_numpy()
+    deposit.var = deposit.var.drop(columns="ensembl", errors="ignore")
+    return {"genes_with_ortholog": int((human != "").sum()), "genes_with_several": int(several.sum())}
 
 
 def _approved_genes(deposit: "AnnData", hgnc: "pd.DataFrame", path: Path) -> "tuple[csr_matrix, list[str], dict]":
@@ -87,7 +134,7 @@ def _approved_genes(deposit: "AnnData", hgnc: "pd.DataFrame", path: Path) -> "tu
     if known.empty:
         raise ScfmError(
             f"{path}: none of {len(names)} genes is known to HGNC (first: '{names.iloc[0]}'); expected human "
-            "protein-coding symbols or Ensembl ids, name the right column or map orthologs first"
+            "protein-coding symbols or Ensembl ids, name the right column or the right organism"
         )
     winners = known.drop_duplicates("symbol").sort_index()
     others = known.drop(winners.index)
@@ -121,7 +168,8 @@ def _one_name_a_batch(deposit: "AnnData", winners: "pd.Index", others: "pd.DataF
 
 def _obs(deposit: "pd.DataFrame", settings: Preparation, path: Path) -> "pd.DataFrame":
     obs = deposit.rename(columns={"dataset_id": "dataset", "donor_id": "donor"})
-    obs = obs[["dataset", "cell_type", "cell_type_ontology_term_id", "batch", "donor", "split", "condition"]].copy()
+    columns = ["dataset", "cell_type", "cell_type_ontology_term_id", "batch", "donor", "split", "condition"]
+    obs = obs[[*columns, *(column for column in ("drug", "mechanism") if column in obs)]].copy()
     marked = settings.contaminated
     if isinstance(marked, Contamination):
         absent = sorted(set(marked.values) - set(obs[marked.column]))
@@ -134,11 +182,6 @@ def _obs(deposit: "pd.DataFrame", settings: Preparation, path: Path) -> "pd.Data
     else:
         obs["contaminated"] = marked
     return obs
-
-
-def _summary(contaminated: "pd.Series") -> str:
-    """ "true", "partly" or "false"."""
-    return "true" if contaminated.all() else "partly" if contaminated.any() else "false"
 
 
 def _check_batches(obs: "pd.DataFrame", tasks: tuple[str, ...], settings: Preparation, path: Path) -> None:

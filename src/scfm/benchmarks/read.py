@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scfm.datasets import UNKNOWN
+from scfm.datasets import UNKNOWN, species_of
 from scfm.deposit import read_h5ad
 from scfm.errors import ScfmError
+from scfm.genes import HUMAN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,8 @@ class Embedding:
     def context(self, study: str, task: str) -> dict:
         """The columns of a tidy row that do not depend on the metric."""
         own = {"run": self.run, "pooling": self.pooling, "dataset": self.dataset, "seed": self.seed}
-        return {"study": study, "task": task, "contaminated": self.facts["contaminated"], **own}
+        contaminated = self.facts["contaminated"]
+        return {"study": study, "task": task_of(self.facts, task), "contaminated": contaminated, **own}
 
 
 def read_prepared(path: Path) -> "AnnData":
@@ -48,16 +50,26 @@ def read_prepared(path: Path) -> "AnnData":
     return adata
 
 
-def read_embeddings(path: Path, task: str) -> Iterator[Embedding]:
-    """Every embedding of a file written by `scfm benchmarks embed` whose dataset is asked for `task`, in its order.
+def read_embedded(path: Path) -> "AnnData":
+    """Read what `scfm benchmarks embed` wrote.
 
     Raises:
-        ScfmError: the file is missing, unreadable or not of that kind, or no dataset of it is asked for the task.
+        ScfmError: the file is missing, unreadable or not of that kind.
     """
     adata = read_h5ad(path, "embeddings")
     missing = [key for key in ("run", "seed", "datasets") if key not in adata.uns]
     if missing or not len(adata.obsm):
         raise ScfmError(f"{path}: not a file of embeddings; make it with 'scfm benchmarks embed'")
+    return adata
+
+
+def read_embeddings(path: Path, task: str) -> Iterator[Embedding]:
+    """Every embedding of a file written by `scfm benchmarks embed` whose dataset is asked for `task`, in its order.
+
+    Raises:
+        ScfmError: what `read_embedded` raises, or no dataset of the file is asked for the task.
+    """
+    adata = read_embedded(path)
     names = adata.obs["dataset"].astype(str).to_numpy()
     facts_of = adata.uns["datasets"]
     datasets = [name for name in dict.fromkeys(names) if asked(facts_of[name], task)]
@@ -77,6 +89,12 @@ def asked(facts: dict, task: str) -> bool:
     return task in str(facts["tasks"]).split(",")
 
 
+def task_of(facts: dict, task: str) -> str:
+    """Name of a task in the tidy results: on another species it is one of its own, which no human mean takes in."""
+    species = species_of(str(facts["organism"]))
+    return task if species in ("", HUMAN) else f"{task}_{species}"
+
+
 def labelled(embedding: Embedding) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(vectors, labels, batches) of the cells whose cell type is known, labels and batches as plain strings.
 
@@ -85,10 +103,19 @@ def labelled(embedding: Embedding) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     labels = embedding.obs["cell_type"].astype(str).to_numpy()
     known = labels != UNKNOWN
-    vectors = embedding.vectors[known]
+    return finite(embedding, known), labels[known], embedding.obs["batch"].astype(str).to_numpy()[known]
+
+
+def finite(embedding: Embedding, rows: np.ndarray) -> np.ndarray:
+    """The vectors of some cells, float32 [rows, width].
+
+    Raises:
+        ScfmError: one holds NaN or infinite values.
+    """
+    vectors = embedding.vectors[rows]
     if not np.isfinite(vectors).all():
         raise ScfmError(
             f"run '{embedding.run}', pooling '{embedding.pooling}', dataset '{embedding.dataset}': the embedding holds "
             "NaN or infinite values; look at the training of that run"
         )
-    return vectors, labels[known], embedding.obs["batch"].astype(str).to_numpy()[known]
+    return vectors

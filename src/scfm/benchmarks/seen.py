@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("run", "dataset", "census_dataset_ids", "doi", "found", "train_cells", "seen")
 SEEN, NOT_FOUND, UNKNOWN = "yes", "not found", "unknown"
+UNTOLD = "training data unknown"
+"""Of a model of others; UNKNOWN is said of a dataset that this study's store cannot be searched for."""
 
 
 def read_contamination(path: Path) -> "pd.DataFrame":
@@ -22,7 +24,9 @@ def read_contamination(path: Path) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    table = pd.read_csv(must_exist(path, "table of contamination"), keep_default_na=False)
+    table = pd.read_csv(
+        must_exist(path, "table of contamination"), keep_default_na=False, na_values={"train_cells": [""]}
+    )
     if list(table.columns) != list(COLUMNS):
         raise ScfmError(f"{path}: not a table of contamination; make it with 'scfm benchmarks contamination'")
     return table
@@ -44,7 +48,21 @@ def mark_seen(adata: "AnnData", table: "pd.DataFrame", run: str) -> None:
             "make the table again"
         )
     row = own.iloc[0]
-    if row["seen"] == SEEN and facts["contaminated"] == "false":
+    if facts["contaminated"] != "false":
+        return
+    if row["seen"] == SEEN:
         facts["contaminated"] = "true"
-        facts["contaminated_reason"] = f"trained on {row['train_cells']:,} cells of {row['found']}"
+        facts["contaminated_reason"] = f"trained on {row['train_cells']:,.0f} cells of {row['found']}"
         adata.obs["contaminated"] = True
+    elif row["seen"] == UNTOLD:
+        facts["contaminated"] = "unknown"
+        facts["contaminated_reason"] = "a model of others, whose training data is not known here"
+
+
+def how_much(contaminated: "pd.Series", said: str = "") -> str:
+    """ "true", "partly" or "false": whether all, some or none of these cells were seen in pretraining.
+
+    Args:
+        said: of the whole dataset; of a model whose training data is "unknown", so it is for every part.
+    """
+    return said if said == "unknown" else "true" if contaminated.all() else "partly" if contaminated.any() else "false"

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from scfm.datasets import Dataset, Task
+from scfm.finetuning import Finetuning
 from scfm.settings import Settings
 
 Classifier = Literal["lr", "knn", "rf"]
@@ -28,6 +29,19 @@ class Evaluation(Settings):
     """Tasks of the dataset in this study; all that config/datasets.tsv names, if left out."""
     contaminated: bool | Contamination = False
     """Whether the cells were in the study's pretraining data: all, none, or those of some values of a column."""
+    human_names: bool = False
+    """Genes of another organism carry the names of their human orthologs already; else orthologs rename them."""
+
+
+class Split(Settings):
+    """Cells held out of datasets without a published split: whole batches, those of one donor together."""
+
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Batches go into test until it holds this share of the cells."""
+    dev: Annotated[float, Field(gt=0, le=0.5)] = 0.1
+    """The same for dev; if no batch can be spared, this share of the training cells, stratified by class."""
+    seed: int = 0
+    """Seed of the order of the batches and of the stratified part."""
 
 
 class Preparation(Evaluation):
@@ -35,6 +49,10 @@ class Preparation(Evaluation):
 
     dataset: Dataset
     """Its row of config/datasets.tsv."""
+    split: Split = Split()
+    """How cells are held out, for the tasks that ask for it."""
+    library: bool = False
+    """Mechanisms come from the compound library, not from the deposit."""
 
 
 class Exposure(Settings):
@@ -45,6 +63,8 @@ class Exposure(Settings):
     shares: dict[str, Annotated[float, Field(gt=0, le=1)]]
     """Run to its `corpus_fraction`; the PCA baseline, which trains on none, counts as if on all of the corpus, so that
     its means run over the same datasets."""
+    untold: tuple[str, ...] = ()
+    """Models of others, whose training data is not known here."""
 
 
 class Pca(Settings):
@@ -56,6 +76,21 @@ class Pca(Settings):
     """Principal components; fewer where cells or genes do not allow them."""
     seed: int = 0
     """Seed of the solver's start vector."""
+
+
+class Scvi(Settings):
+    """The baseline scVI, fit on each dataset of counts; it needs the extra `scvi` of the package."""
+
+    genes: Annotated[int, Field(ge=2)] = 2000
+    """Highly variable genes kept; all genes where there are no more than these."""
+    latent: Annotated[int, Field(ge=1)] = 10
+    """Latent variables."""
+    layers: Annotated[int, Field(ge=1)] = 1
+    """Hidden layers of encoder and decoder."""
+    epochs: Annotated[int, Field(ge=1)] | None = None
+    """Passes over the cells; null: the rule of scvi-tools, 400 up to 20,000 cells and fewer beyond."""
+    seed: int = 0
+    """Seed of weights and batches."""
 
 
 class Integration(Settings):
@@ -76,6 +111,19 @@ class Integration(Settings):
         if min(resolutions) <= 0:
             raise ValueError("resolutions must be above 0")
         return resolutions
+
+
+class Clustering(Settings):
+    """Clusters against cell types, the cz-benchmarks protocol (paper's tables 9 to 13)."""
+
+    neighbors: Annotated[int, Field(ge=2)] = 15
+    """Nearest neighbours of the graph, the cell itself counted as scanpy counts it."""
+    resolution: Annotated[float, Field(gt=0)] = 1.0
+    """Leiden resolution."""
+    seed: int = 42
+    """Seed of Leiden and of the subsample for silhouettes."""
+    max_silhouette_cells: Annotated[int, Field(ge=100)] = 30_000
+    """Above this many cells the silhouette, quadratic in cells, is of a stratified subsample of this size."""
 
 
 class Probe(Settings):
@@ -111,14 +159,115 @@ class OntologyTask(Settings):
         return levels
 
 
+class Interval(Settings):
+    """Bootstrap over cells behind the intervals on held-out batches."""
+
+    resamples: Annotated[int, Field(ge=100)] = 2000
+    """Draws of as many cells as there are, with replacement."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """Mass of the percentile interval."""
+    seed: int = 0
+    """Seed of the draws."""
+
+
+class Heldout(Settings):
+    """Label prediction on held-out batches from frozen embeddings."""
+
+    seed: int = 0
+    """Seed of the stochastic gradient descent."""
+    interval: Interval = Interval()
+    """Intervals of the scores."""
+
+
+class FinetuneTask(Settings):
+    """Fine-tuning on held-out batches."""
+
+    runs: tuple[str, ...] | None = None
+    """Runs that are fine-tuned, with all their seeds; all if left out."""
+    training: Finetuning = Finetuning()
+    """The fine-tuning itself."""
+    interval: Interval = Interval()
+    """Intervals of the scores."""
+
+
+class Moa(Settings):
+    """Mechanism of action of drugs that were never seen (figure 6)."""
+
+    mechanism: Literal["deposit", "library"] = "deposit"
+    """Where mechanisms come from: the dataset's `mechanism_column`, or the pathway of the compound library for datasets
+    with a `catalog_column`."""
+    vehicle: tuple[str, ...] = ("Vehicle",)
+    """Names in the column of mechanisms that mean no drug."""
+    folds: Annotated[int, Field(ge=2)] = 2
+    """Parts into which the drugs of each class are dealt; each is held out once. Classes with fewer drugs are left
+    out."""
+    repeats: Annotated[int, Field(ge=1)] = 5
+    """Times that the drugs are dealt anew."""
+    seed: int = 0
+    """Seed of the parts."""
+    iterations: Annotated[int, Field(ge=1)] = 1000
+    """Most iterations of the logistic regression."""
+    avg_bio: Integration = Integration()
+    """How AvgBio with mechanisms as labels is measured."""
+
+
+class Disease(Settings):
+    """A state of one cell type that comes with a disease (supplementary 11, on GSE138852 with the values below)."""
+
+    cell_type: str = "astro"
+    """Cell type, as the dataset names it."""
+    case: str = "AD"
+    """Condition of the cases."""
+    control: str = "ct"
+    """Condition of the controls."""
+    up: Annotated[tuple[str, ...], Field(min_length=1)] = ("GFAP", "CD44", "HSPB1", "TNC")
+    """Approved symbols of the signature's genes with higher expression in the state."""
+    down: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "SLC1A2",
+        "SLC1A3",
+        "GLUL",
+        "NRXN1",
+        "CADM2",
+        "PTN",
+        "GPC5",
+    )
+    """The same with lower expression."""
+    neighbors: Annotated[int, Field(ge=2)] = 15
+    """Nearest neighbours of the graph, the cell itself counted as scanpy counts it."""
+    resolution: Annotated[float, Field(gt=0)] = 1.0
+    """Leiden resolution; the paper names none."""
+    seed: int = 0
+    """Seed of Leiden."""
+    min_cells: Annotated[int, Field(ge=3)] = 10
+    """Clusters with fewer cells are not looked at."""
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Level of the adjusted p values, and 1 - the mass of the interval."""
+    agreement: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """A cluster has the signature if this share of its genes is significantly up, and of those that go down, down."""
+
+
 class Benchmarks(Settings):
     """The stage's settings, one slice for each task."""
 
     pca: Pca = Pca()
     """The PCA baseline."""
+    scvi: Scvi | None = None
+    """The baseline scVI, on the datasets of counts; null: left out."""
+    split: Split = Split()
+    """Held-out batches, for the tasks that need them."""
     integration: Integration = Integration()
     """Zero-shot batch integration."""
+    clustering: Clustering = Clustering()
+    """Clusters of the embedding against cell types."""
     probe: Probe = Probe()
     """Label prediction on frozen embeddings."""
     ontology: OntologyTask = OntologyTask()
     """Zero-shot annotation with the ontology."""
+    heldout: Heldout = Heldout()
+    """Label prediction on held-out batches."""
+    finetune: FinetuneTask = FinetuneTask()
+    """Fine-tuning on held-out batches."""
+    moa: Moa = Moa()
+    """Mechanism of action of held-out drugs."""
+    disease: Disease = Disease()
+    """A state of one cell type that comes with a disease."""
