@@ -10,8 +10,8 @@ def measurements(rows):
     """Rows of (run, pooling, dataset, task, metric, seed, value) as a tidy table."""
     names = ["run", "pooling", "dataset", "task", "metric", "seed", "value"]
     table = pd.DataFrame(rows, columns=names)
-    table = table.assign(study="demo", split="", fold="", n=100, contaminated=False)
-    return table[list(COLUMNS)]
+    table = table.assign(study="demo", split="", fold="", n=100, contaminated=False, training_unknown=False)
+    return table[[*COLUMNS, "training_unknown"]]
 
 
 @pytest.fixture

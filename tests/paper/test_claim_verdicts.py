@@ -10,6 +10,7 @@ from scfm.paper.bootstrap import dataset_seed_interval
 from scfm.paper.claims import FAILS, HOLDS, UNTESTED, judge_claims, read_claims, verdict_on
 from scfm.paper.evidence import Evidence, Results
 from scfm.paper.settings import Claim, Judge, Paper
+from scfm.paper.table_commands import inconsistencies
 
 ABOVE = {"rule": "above"}
 
@@ -205,6 +206,43 @@ def test_planted_truth(tidy, tmp_path):
         verdict(claim({"kind": "check", "name": "type_minus_noise"}, ABOVE), results)
 
 
+def test_a_claim_names_the_table_that_shows_its_figure(tidy, learnt):
+    row = verdict(claim(difference("wced/cls", "mlm/mean"), ABOVE), Results(tidy))
+    assert row.table == "table6"
+    quantity = {"kind": "learnability", "table": "summary", "run": "wced", "column": "sparsity.r2"}
+    assert verdict(claim(quantity, ABOVE), Results(tidy, learnt)).table == "learnability"
+    assert verdict(claim({"kind": "untested", "missing": "x"}), Results(tidy)).table == ""
+
+
+def test_counts_of_the_split(tidy, tmp_path):
+    path = tmp_path / "split.csv"
+    rows = {"unit": ["a", "b", "c"], "split": ["train", "train", "validation"], "cells": [10, 5, 7]}
+    pd.DataFrame(rows).to_csv(path, index=False)
+    results = Results(tidy, split=path)
+    near = {"rule": "near", "value": 2, "margin": 1}
+    units = verdict(claim({"kind": "corpus", "column": "unit", "split": "train"}, near), results)
+    assert (units.ours, units.low, units.high, units.verdict) == (2, 2, 2, HOLDS)
+    cells = verdict(claim({"kind": "corpus", "column": "cells", "split": "train"}, near), results)
+    assert (cells.ours, cells.verdict) == (15, FAILS)
+    assert verdict(claim({"kind": "corpus", "column": "cells", "split": "validation"}, near), results).ours == 7
+    none = verdict(claim({"kind": "corpus", "column": "unit", "split": "train"}, near), Results(tidy))
+    assert (none.verdict, none.reason) == (UNTESTED, "no table of the corpus's split")
+
+
+def test_inconsistencies_of_the_paper_are_listed_in_full(tmp_path):
+    point = {"topic": "width", "one": "1,536", "other": "1,024", "reading": "1,024", "setting": "encoder.ffn"}
+    path, out = tmp_path / "points.yaml", tmp_path / "points.csv"
+    path.write_text(yaml.safe_dump({"inconsistencies": [point]}))
+    inconsistencies(path, out)
+    assert pd.read_csv(out).to_dict("records") == [point]
+    path.write_text(yaml.safe_dump({"inconsistencies": [{**point, "readin": "?"}]}))
+    with pytest.raises(ScfmError, match="readin"):
+        inconsistencies(path, out)
+    path.write_text(yaml.safe_dump({"inconsistencies": []}))
+    with pytest.raises(ScfmError, match="inconsistencies"):
+        inconsistencies(path, out)
+
+
 def test_the_claims_of_the_repository_are_valid_and_judged_on_both_poolings(pytestconfig):
     claims = read_claims(pytestconfig.rootpath / "config/claims.yaml")
     quantities = [one.quantity for one in claims if one.quantity.kind == "difference"]
@@ -214,7 +252,7 @@ def test_the_claims_of_the_repository_are_valid_and_judged_on_both_poolings(pyte
     assert all(one.judge for one in claims if one.quantity.kind != "untested")
     grouped = [one for one in claims if getattr(one.quantity, "table", None) in ("families", "programs")]
     assert grouped
-    assert all(one.scale == "mini" for one in grouped)  # demo's annotation is made up
+    assert all(one.scale != "demo" for one in grouped)  # demo's annotation is made up
     assert all(one.quantity.p_column for one in grouped if one.quantity.column.startswith("odds_ratio"))
 
 

@@ -80,3 +80,12 @@ def test_the_same_tables_give_the_same_bytes(notebook, tables, names):
 def test_an_unknown_run_is_named(notebook, tables):
     with pytest.raises(ValueError, match="'bert' has no node probabilities"):
         run(notebook, tables, run="bert", dataset="blood")
+
+
+def test_datasets_of_other_species_are_left_out(notebook, tables, tmp_path):
+    for kind in ("types", "nodes"):
+        both = pd.read_csv(tables / f"{kind}.csv")
+        pd.concat([both.assign(dataset="mouse"), both]).to_csv(tmp_path / f"{kind}.csv", index=False)
+    found = run(notebook, tmp_path, skip="mouse other")
+    assert {dataset for dataset, _ in found["bars"]} == {"blood"}
+    assert found["chosen_dataset"] == "blood"

@@ -46,6 +46,8 @@ def test_tidy_joins_and_summarises(tidy, tmp_path):
             [],
             ["metric", "run", "pooling", "control", "datasets", "seeds", "control_seeds", "beaten", "mean_difference"],
         ),
+        ("ranks", [], ["metric", "run", "pooling", "datasets", "mean_rank", "first", "of"]),
+        ("pairs", ["--contrast", "wced/cls-mlm/cls"], ["metric", "contrast", "datasets", "seeds", "difference"]),
         ("4", ["--contrast", "wced/cls-mlm/cls"], ["contrast", "dataset", "n", "contaminated", "seeds"]),
     ],
 )
@@ -90,7 +92,7 @@ def test_hyperparameters_and_datasets_of_the_repository(pytestconfig, tmp_path):
         "--out",
         tmp_path / "14.csv",
     )
-    assert set(pd.read_csv(tmp_path / "14.csv").role) == {"published only"}
+    assert set(pd.read_csv(tmp_path / "14.csv").role) == {"needs its file", "of other systems, needs its file"}
 
 
 def test_claims_and_report(results, pytestconfig, tmp_path):
@@ -112,7 +114,7 @@ def test_claims_and_report(results, pytestconfig, tmp_path):
     table = pd.read_csv(claims).set_index("claim")
     assert table.loc["wced_over_mlm_cls_avg_bio", "verdict"] == "holds"
     assert table.loc["wced_over_mlm_mean_avg_bio", "verdict"] == "does not hold"
-    assert table.loc["mechanism_of_action", "verdict"] == "not tested here"
+    assert table.loc["mechanism_of_action_cls", "verdict"] == "not tested here"
     assert table.loc["winners_overlap", "published"].startswith("13.67-fold")
     assert set(table.verdict) == {"holds", "does not hold", "not tested here"}
     assert line.startswith("paper claims: ")

@@ -1,19 +1,17 @@
 import base64
-import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
-import matplotlib
 import pandas as pd
 import pytest
+from report_inputs import png, write_inputs
 
 from scfm.errors import ScfmError
 from scfm.paper.cautions import control_warnings, dataset_warnings
-from scfm.paper.claims import COLUMNS
 from scfm.paper.render import caption, cell, html_table
 from scfm.paper.report import Inputs, write_report
-from scfm.paper.timings import timings
+from scfm.paper.timings import largest, read_jobs, summed
 from scfm.paper.training import training_summary
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -49,59 +47,21 @@ def parse(path):
     return page
 
 
-def png(path):
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    path.parent.mkdir(exist_ok=True)
-    figure = plt.figure(figsize=(1, 1))
-    figure.savefig(path, dpi=20)
-    plt.close(figure)
-    return path
-
-
 @pytest.fixture
 def inputs(tmp_path, pytestconfig):
-    """A small page with two claims, two tables, a figure of two images and every kind of provenance."""
-    claims = [
-        ("a_claim", "Table 5", "WCED beats MLM <b>", "13.67-fold", 0.2, 0.1, 0.3, 4, "holds", "above 0; 2 datasets"),
-        ("b_claim", "Figure 5", "Fine-tuning", None, None, None, None, None, "not tested here", "not part"),
-    ]
-    pd.DataFrame(claims, columns=list(COLUMNS)).to_csv(tmp_path / "claims.csv", index=False)
-    pd.DataFrame({"run": ["wced"], "gut": ["0.700 ± 0.141 †"]}).to_csv(tmp_path / "table5.csv", index=False)
-    rows = {"dataset": ["gut", "dc"], "role": "zero-shot", "contaminated": ["partly", "false"], "panel": [False, True]}
-    facts = {"genes": [9000, 859], "values": ["counts", "lognorm"], "batches": [4, 2]}
-    pd.DataFrame(rows | facts).to_csv(tmp_path / "table14.csv", index=False)
-    pd.DataFrame({"reason": ["few counts"], "cells": [12]}).to_csv(tmp_path / "qc.csv", index=False)
-    (tmp_path / "manifest.json").write_text(json.dumps({"release": {"census": "synthetic"}}))
-    pd.DataFrame({"epoch": [0, 1], "loss": [2.0, 1.5]}).to_csv(tmp_path / "metrics.csv", index=False)
-    (tmp_path / "manifest.tsv").write_text("name\tsha256\nhgnc\tabc\n")
-    (tmp_path / "bench").mkdir()
-    (tmp_path / "bench/train.tsv").write_text("s\th:m:s\tmax_rss\n61.5\t0:01:01\t812.5\n")
-    return Inputs(
-        study="demo",
-        scale="demo",
-        claims=tmp_path / "claims.csv",
-        captions=pytestconfig.rootpath / "workflow/report",
-        tables={name: tmp_path / f"{name}.csv" for name in ("table5", "table14")},
-        figures={"figure3": [png(tmp_path / "figure3a.png"), png(tmp_path / "figure3b.png")]},
-        corpus=[tmp_path / "qc.csv", tmp_path / "manifest.json"],
-        training={("wced", "0"): tmp_path / "metrics.csv"},
-        resources=tmp_path / "manifest.tsv",
-        timings=[tmp_path / "bench"],
-        settings={"paper": {"seed": 7}},
-    )
+    return write_inputs(tmp_path, pytestconfig.rootpath / "workflow/report")
 
 
 def test_page_holds_everything_and_needs_nothing(inputs, tmp_path):
     out = tmp_path / "report.html"
     counts = write_report(inputs, out)
-    assert counts == {"tables": 2, "figures": 1, "holds": 1, "does not hold": 0, "not tested here": 1}
+    assert counts == {"tables": 3, "figures": 1, "holds": 2, "does not hold": 1, "not tested here": 1}
     page = parse(out)
-    assert {"claims", "warnings", "figure3", "table5", "table14", "provenance", "claim-a-claim"} <= set(page.ids)
+    assert {"verdict", "claims", "warnings", "figure3", "table5", "table14", "workflow", "provenance"} <= set(page.ids)
     assert len(page.ids) == len(set(page.ids))
     assert page.links
     assert all(link[0] == "#" and link[1:] in page.ids for link in page.links)
+    assert '<a href="#table5">0.2 (0.1 to 0.3)</a>' in out.read_text()
     assert len(page.sources) == 2
     image = base64.b64decode(page.sources[0].removeprefix("data:image/png;base64,"))
     assert image == inputs.figures["figure3"][0].read_bytes()
@@ -112,19 +72,20 @@ def test_page_holds_everything_and_needs_nothing(inputs, tmp_path):
         "13.67-fold",
         "0.700 ± 0.141 †",
         "few counts",
-        "synthetic",
         "1.5",
         "hgnc",
         "61.5",
         "812",
         "paper.seed",
         "python",
+        "synthetic",
+        "pretrain/train-wced-0",
         "part of its cells",
         "small panel of 859",
     ):
         assert expected in text, expected
     assert not re.search(r"(https?:)?//[a-z]", re.sub(r"base64,[A-Za-z0-9+/=]+", "", out.read_text()))
-    assert "<script" not in out.read_text()
+    assert not re.search(r"<script[^>]* src|<link|@import|url\(", out.read_text())
 
 
 def test_scatters_are_shown_and_linked_to(inputs, tmp_path):
@@ -137,7 +98,7 @@ def test_scatters_are_shown_and_linked_to(inputs, tmp_path):
     page = parse(tmp_path / "out" / "report.html")
     assert len(page.sources) == 2 + 2  # of each run's first seed
     assert all(source.startswith("data:") for source in page.sources)
-    links = [link for link in page.links if link[0] != "#"]
+    links = [link for link in page.links if link.endswith("html")]
     assert links == ["../l/mlm/0/scatter.html", "../l/mlm/1/scatter.html", "../l/w/scatter.html"]
     assert all((tmp_path / "out" / link).exists() for link in links)
     (tmp_path / "l/w/scatter.html").unlink()
@@ -147,6 +108,7 @@ def test_scatters_are_shown_and_linked_to(inputs, tmp_path):
 
 def test_caption_of_figure_2_says_what_holds_here(inputs, tmp_path):
     claims = pd.read_csv(tmp_path / "claims.csv")
+    claims = claims.astype({"published": object})
     claims.loc[1] = claims.loc[0].to_dict() | {"claim": "genes_win", "section": "Abstract, section 2.2"}
     claims.loc[1, ["text", "verdict"]] = ["Identity genes win.", "does not hold"]
     claims.to_csv(tmp_path / "claims.csv", index=False)
@@ -157,10 +119,32 @@ def test_caption_of_figure_2_says_what_holds_here(inputs, tmp_path):
     assert text.count("At this scale") == 1
 
 
-def test_verdicts_stand_before_everything_else(inputs, tmp_path):
+def test_the_answer_stands_before_the_claims_and_they_before_everything_else(inputs, tmp_path):
     write_report(inputs, tmp_path / "report.html")
     page = parse(tmp_path / "report.html")
-    assert page.ids.index("claims") == 0
+    assert page.ids[:2] == ["verdict", "claims"]
+    text = " ".join(" ".join(page.text).split())
+    assert "Does WCED beat MLM here? In part" in text
+    assert "+0.200 (+0.100 to +0.300)" in text
+    assert "−0.200 (−0.400 to −0.100)" in text
+
+
+def test_claims_are_grouped_by_their_place_in_the_paper(inputs, tmp_path):
+    sections = [
+        "validation",
+        "Figure 5",
+        "Supplementary 10",
+        "Abstract, section 2.5",
+        "Section 2.2, table 4",
+        "Abstract",
+    ]
+    row = pd.read_csv(inputs.claims).iloc[0].to_dict()
+    rows = [row | {"claim": f"c{i}", "section": section} for i, section in enumerate(sections)]
+    pd.DataFrame(rows).to_csv(inputs.claims, index=False)
+    write_report(inputs, tmp_path / "report.html")
+    groups = re.findall(r"<summary>([^:<]+): ", (tmp_path / "report.html").read_text())
+    wanted = ["Abstract", "Section 2.2", "Section 2.5", "Figure 5", "Supplementary 10", "Checks of our own"]
+    assert groups[: len(wanted)] == wanted
 
 
 def test_page_without_optional_parts(inputs, tmp_path):
@@ -170,6 +154,7 @@ def test_page_without_optional_parts(inputs, tmp_path):
     assert "No table was given." in text
     assert "No figure was given." in text
     assert "contamination and small panels were not looked for" in text
+    assert "Not drawn: Snakemake has no records" in text
 
 
 @pytest.mark.parametrize(
@@ -182,6 +167,8 @@ def test_page_without_optional_parts(inputs, tmp_path):
         ({"corpus": ["bad.json"]}, "bad.json: not valid JSON"),
         ({"training": {("mlm", "0"): "empty.csv"}}, "empty.csv: the training log has no row"),
         ({"timings": ["nothing"]}, "nothing: the folder of benchmark files not found"),
+        ({"tidy": "none.csv"}, "none.csv: a tidy results table not found"),
+        ({"configs": {("wced", "0"): "manifest.json"}}, "manifest.json: key 'settings' is missing"),
     ],
 )
 def test_bad_inputs_are_named_and_leave_no_page(inputs, tmp_path, change, message):
@@ -207,6 +194,8 @@ def test_every_table_and_figure_has_a_caption(pytestconfig):
         "macro_f1",
         "ontology",
         "controls",
+        "ranks",
+        "pairs",
         "figure2",
         "figure3",
         *("learnability", "winners", "crosstab", "sensitivity", "detection", "gating", "scatter"),
@@ -224,6 +213,7 @@ def test_every_table_and_figure_has_a_caption(pytestconfig):
         (True, "yes"),
         (12345, "12,345"),
         (12345.0, "12,345"),
+        (4956.7, "4,957"),
         (0.123456, "0.123"),
         (1e-9, "1e-09"),
         (2.0, "2"),
@@ -250,10 +240,13 @@ def test_rules_are_summed_over_their_jobs(tmp_path):
         path = tmp_path / f"{name}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:10\t{memory}\n")
-    table = timings([tmp_path])
+    jobs = read_jobs([tmp_path])
+    table = summed(jobs, "rule")
     assert table.rule.tolist() == ["pretrain/train", "embed"]
     assert table.loc[0].tolist() == ["pretrain/train", 2, 40, 30, 700]
     assert pd.isna(table.loc[1, "peak_mib"])
+    assert summed(jobs, "stage").stage.tolist() == ["pretrain", "embed"]
+    assert largest(jobs, 1).loc[0].tolist() == ["pretrain/train-wced-0", 700, 30]
 
 
 def test_last_record_of_a_log_skips_gaps(tmp_path):

@@ -3,7 +3,7 @@ import pytest
 
 from scfm.errors import ScfmError
 from scfm.paper.settings import Arm
-from scfm.paper.tables.by_dataset import by_run, metric_by_dataset
+from scfm.paper.tables.by_dataset import FROZEN, by_run, frozen, metric_by_dataset
 from scfm.paper.tables.controls import controls
 from scfm.paper.tables.difference import differences, paired, parse_contrast
 
@@ -103,6 +103,18 @@ def test_subsamples_are_marked(make):
     assert metric_by_dataset(table, "integration", "avg_bio").gut.tolist() == ["0.500 ‡"]
 
 
+def test_models_of_others_are_marked_and_averaged_over_what_no_run_has_seen(tidy, make):
+    rows = [
+        ("scgpt", "X", name, "integration", "avg_bio", 0, v)
+        for name, v in (("blood", 0.2), ("gut", 0.4), ("seen", 0.9))
+    ]
+    others = make(rows).assign(training_unknown=True)
+    table = metric_by_dataset(pd.concat([others, tidy]), "integration", "avg_bio").set_index("run").loc["scgpt"]
+    assert table[["blood", "gut", "seen"]].tolist() == ["0.200 §", "0.400 §", "0.900 §"]
+    assert table["mean"] == "0.300"
+    assert "scgpt" not in set(controls(pd.concat([others, tidy])).run)
+
+
 def test_contrasts_that_make_no_sense(tidy):
     assert parse_contrast("wced/cls-mlm/mean") == (WCED, MLM_MEAN)
     with pytest.raises(ScfmError, match="wrong form"):
@@ -144,3 +156,14 @@ def test_a_pooling_that_the_control_lacks_is_compared_with_its_first(make):
     assert controls(make(rows)).control.tolist() == ["random/cls"]
     with pytest.raises(ScfmError, match="no run 'random'"):
         controls(make(rows[:1]))
+
+
+def test_tables_9_to_13_are_of_the_clustered_datasets(make):
+    rows = [("wced", "cls", "gut", task, name, 0, 0.1 * place) for place, (task, name) in enumerate(FROZEN.values())]
+    tidy = make([*rows, ("wced", "cls", "only_probed", "probe", "macro_f1", 0, 1)])
+    for place, name in enumerate(("9", "10", "11", "12", "13")):
+        (row,) = frozen(tidy, name).to_dict("records")
+        value = f"{0.1 * place:.3f}"
+        assert row == {"run": "wced", "pooling": "cls", "seeds": 1, "mean": value, "gut": value}
+    with pytest.raises(ScfmError, match="no measurement of task clustering"):
+        frozen(tidy[tidy.task == "probe"], "9")

@@ -25,13 +25,14 @@ def published(tmp_path):
 def test_settings_meet_their_published_values(published):
     runs = {
         "mlm": flatten({"model": {"encoder": {"hidden": 64}}, "betas": [0.9, 0.99], "note": "a"}),
-        "wced": flatten({"model": {"encoder": {"hidden": 128}}, "heads": []}),
+        "wced": flatten({"model": {"encoder": {"hidden": 128}, "objective": {"kind": "wced"}}, "heads": []}),
+        "same": flatten({"model": {"encoder": {"hidden": 384.0}, "objective": {"kind": "wced"}}}),
     }
     table = hyperparameters(runs, published).set_index("setting")
-    assert list(table.index) == ["Width", "GPUs", "betas.0", "betas.1", "heads", "note"]
-    assert table.loc["Width"].tolist() == ["model.encoder.hidden", "64", "128", "384", "384", "paper"]
-    assert table.loc["GPUs"].tolist() == ["", "", "", "4", "4", "paper"]
-    assert table.loc["heads"].tolist() == ["heads", "", "[]", "", "", ""]
+    assert list(table.index) == ["Width", "GPUs", "betas.0", "betas.1", "heads", "model.objective.kind", "note"]
+    assert table.loc["Width"].tolist() == ["model.encoder.hidden", "64", "128", "384.0", "384", "384", "wced", "paper"]
+    assert table.loc["GPUs"].tolist() == ["", "", "", "", "4", "4", "", "paper"]
+    assert table.loc["heads"].tolist() == ["heads", "", "[]", "", "", "", "", ""]
 
 
 def test_settings_files_that_cannot_be_read(tmp_path, published):
@@ -176,7 +177,7 @@ def test_datasets_are_counted_and_named(pytestconfig, prepared, tmp_path):
     assert row[["cells", "genes", "batches", "labels", "labels_with_id"]].tolist() == [3, 5, 2, 2, 1]
     assert (row.role, row.contaminated) == ("zero-shot", "partly")
     assert row.title == sheet["pbmc_10x_chemistries"].title
-    assert table.loc["mhsp", "role"] == "published only"
+    assert table.loc["mhsp", "role"] == "needs its file"
     assert pd.isna(table.loc["mhsp", "cells"])
     assert set(table.index[table.published_cells.notna()]) == set(pd.read_csv(published).dataset)
     assert table.index.is_unique

@@ -5,7 +5,7 @@ import pytest
 
 from scfm.benchmarks.results import COLUMNS
 from scfm.errors import ScfmError
-from scfm.paper.tidy import is_true, read_tidy, summarise
+from scfm.paper.tidy import in_one_column, is_true, read_tidy, summarise
 
 
 def test_mean_sd_and_range_over_seeds(make):
@@ -51,6 +51,18 @@ def test_files_are_joined_in_order(tidy, tmp_path):
         joined.sort_values(list(COLUMNS[:9]), ignore_index=True),
         tidy.sort_values(list(COLUMNS[:9]), ignore_index=True),
     )
+
+
+def test_what_a_model_of_others_has_seen_is_neither_yes_nor_no(make, tmp_path):
+    path = tmp_path / "a.csv"
+    rows = [("scgpt", "X", name, "probe", "macro_f1", 0, 0.5) for name in ("gut", "seen")]
+    make(rows).assign(contaminated=["unknown", "partly"]).to_csv(path, index=False)
+    for table in (read_tidy([path]), summarise(read_tidy([path]))):
+        assert table.contaminated.tolist() == [False, True]
+        assert table.training_unknown.tolist() == [True, False]
+        assert in_one_column(table).contaminated.tolist() == ["unknown", True]
+    in_one_column(read_tidy([path])).to_csv(path, index=False)
+    assert read_tidy([path]).training_unknown.tolist() == [True, False]
 
 
 def test_flags_in_every_spelling():

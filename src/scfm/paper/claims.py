@@ -5,13 +5,25 @@ from pathlib import Path
 import pandas as pd
 
 from scfm.paper.evidence import MEASURE, P_LIMIT, Evidence, NotTestedError, Results
-from scfm.paper.settings import SCALES, Claim, Claims, Judge, Paper
+from scfm.paper.settings import SCALES, Claim, Claims, Inconsistencies, Inconsistency, Judge, Paper, Quantity
 from scfm.settings import parse, read_yaml
 
 HOLDS = "holds"
 FAILS = "does not hold"
 UNTESTED = "not tested here"
-COLUMNS = ("claim", "section", "text", "published", "ours", "low", "high", "n", "verdict", "reason")
+COLUMNS = ("claim", "section", "text", "published", "ours", "low", "high", "n", "verdict", "reason", "table")
+TABLES = {
+    ("integration", "score"): "table5",
+    ("integration", "avg_bio"): "table6",
+    ("integration", "avg_batch"): "table7",
+    ("integration_mus_musculus", "avg_bio"): "table8",
+    ("probe", "macro_f1"): "macro_f1",
+    ("finetune", "macro_f1"): "heldout",
+    ("moa", "auroc"): "moa",
+    ("learnability", "summary"): "learnability",
+    ("learnability", "families"): "table2",
+}
+"""Task and metric, or stage and file, to the table that shows what a claim is judged on."""
 
 
 def read_claims(path: Path) -> list[Claim]:
@@ -23,6 +35,15 @@ def read_claims(path: Path) -> list[Claim]:
     return parse(Claims, read_yaml(path), str(path)).claims
 
 
+def read_inconsistencies(path: Path) -> list[Inconsistency]:
+    """Read config/inconsistencies.yaml.
+
+    Raises:
+        ScfmError: the file is missing, or a point has an unknown or missing key or a wrong type.
+    """
+    return parse(Inconsistencies, read_yaml(path), str(path)).inconsistencies
+
+
 def judge_claims(claims: list[Claim], results: Results, scale: str, settings: Paper) -> pd.DataFrame:
     """One row for each claim with the columns of `COLUMNS`; ours, low, high and n are empty if nothing was measured."""
     table = pd.DataFrame([_row(claim, results, scale, settings) for claim in claims], columns=list(COLUMNS))
@@ -32,6 +53,7 @@ def judge_claims(claims: list[Claim], results: Results, scale: str, settings: Pa
 def _row(claim: Claim, results: Results, scale: str, settings: Paper) -> dict:
     row = {"claim": claim.id, "section": claim.section, "text": claim.text, "published": claim.published}
     quantity = claim.quantity
+    row["table"] = table_of(quantity)
     if quantity.kind == "untested":
         return row | {"verdict": UNTESTED, "reason": quantity.missing}
     try:
@@ -44,6 +66,13 @@ def _row(claim: Claim, results: Results, scale: str, settings: Paper) -> dict:
         return row | {"verdict": UNTESTED, "reason": reason}
     verdict, reason = verdict_on(evidence, claim.judge)
     return row | {"verdict": verdict, "reason": f"{reason}; {evidence.basis}"}
+
+
+def table_of(quantity: Quantity) -> str:
+    """Name of the table that shows the figure, empty where none of the report does."""
+    if quantity.kind == "difference":
+        return TABLES.get((quantity.task, quantity.metric), "")
+    return TABLES.get((quantity.kind, quantity.table), "") if quantity.kind == "learnability" else ""
 
 
 def verdict_on(evidence: Evidence, judge: Judge) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import pandas as pd
 from scfm.errors import ScfmError
 from scfm.files import must_exist
 from scfm.paper.bootstrap import dataset_seed_interval
-from scfm.paper.settings import Agreement, Check, Difference, Learnability, Paper
+from scfm.paper.settings import Agreement, Check, Corpus, Difference, Learnability, Paper
 from scfm.paper.tables.difference import DETERMINISTIC, paired
 from scfm.paper.tidy import read_table
 
@@ -44,6 +44,8 @@ class Results:
     """(run, seed) to the folder of its learnability tables."""
     agreement: Path | None = None
     check: Path | None = None
+    split: Path | None = None
+    """Table of the corpus's split."""
 
 
 def difference(quantity: Difference, results: Results, settings: Paper) -> Evidence:
@@ -171,5 +173,25 @@ def check(quantity: Check, results: Results, settings: Paper) -> Evidence:
     return Evidence(value, low, high, None, f"run {rows.run.iloc[0]}, all seeds, bootstrap over genes")
 
 
-MEASURE = {"difference": difference, "learnability": learnability, "agreement": agreement, "check": check}
+def corpus(quantity: Corpus, results: Results, settings: Paper) -> Evidence:
+    """Units or cells on one side of the split: a count, so without an interval.
+
+    Raises:
+        NotTestedError: no table of the split was given.
+    """
+    if results.split is None:
+        raise NotTestedError("no table of the corpus's split")
+    table = read_table(results.split, ["unit", "split", "cells"], "the split of the corpus")
+    rows = table[table["split"] == quantity.split]
+    count = float(len(rows) if quantity.column == "unit" else rows.cells.sum())
+    return Evidence(count, count, count, None, "counted")
+
+
+MEASURE = {
+    "difference": difference,
+    "learnability": learnability,
+    "agreement": agreement,
+    "check": check,
+    "corpus": corpus,
+}
 """Kind of quantity to the function that measures it."""

@@ -1,10 +1,7 @@
-"""One self-contained HTML page: verdicts, tables, figures and how they came about."""
+"""One self-contained HTML page: the answer, verdicts, tables, figures and how they came about."""
 
-import json
-import os
-import platform
+import re
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 
 import pandas as pd
@@ -14,30 +11,20 @@ from scfm.files import must_exist, whole
 from scfm.paper.cautions import CONTROL_COLUMNS, DATASET_COLUMNS, control_warnings, dataset_warnings
 from scfm.paper.claims import COLUMNS as CLAIM_COLUMNS
 from scfm.paper.claims import FAILS, HOLDS, UNTESTED
-from scfm.paper.render import Table, anchor, caption, data_uri, html_table
-from scfm.paper.tables.hyperparameters import flatten
+from scfm.paper.provenance import any_table, config_digests, pairs, seeds, versions
+from scfm.paper.render import Table, address, anchor, caption, data_uri, html_table, packed, script_json
+from scfm.paper.rule_graph import draw, read_graph
+from scfm.paper.sources import TidyRows, sources, tidy_rows
 from scfm.paper.tidy import read_table
-from scfm.paper.timings import timings
+from scfm.paper.timings import largest, read_jobs, summed
 from scfm.paper.training import training_summary
+from scfm.paper.verdict import verdict
 
-PACKAGES = (
-    "scfm",
-    "torch",
-    "lightning",
-    "numpy",
-    "scipy",
-    "pandas",
-    "scikit-learn",
-    "anndata",
-    "scanpy",
-    "tiledbsoma",
-    "igraph",
-    "pynndescent",
-    "snakemake",
-    "papermill",
-)
 ABOUT = {"figure2": ("section 2.2", "supplementary 9", "supplementary 10")}
 """Figure to the sections of the paper whose claims it bears on; a claim names its section."""
+GROUPS = ("abstract", "section", "table", "figure", "supplementary")
+"""Order of the groups of claims; what is none of these comes after them."""
+VERDICTS = (HOLDS, FAILS, UNTESTED)
 
 
 @dataclass(frozen=True)
@@ -62,6 +49,12 @@ class Inputs:
     """Folders of Snakemake's benchmark files."""
     settings: dict = field(default_factory=dict)
     """The study's settings, seeds included."""
+    tidy: Path | None = None
+    """Tidy results, which the cells of the tables lead to."""
+    configs: dict[tuple[str, str], Path] = field(default_factory=dict)
+    """(run, seed) to config.json of the model directory."""
+    records: Path | None = None
+    """Snakemake's records, which the graph of the workflow is drawn from."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +70,13 @@ class Section:
     claims: dict[str, list[dict]] = field(default_factory=dict)
     """Verdict to the claims that the figure bears on."""
 
+    @property
+    def title(self) -> str:
+        """Name for the list of contents: `Table 5`, `Figure S7`, `Macro f1`."""
+        if numbered := re.fullmatch(r"(table|figure)-?(s?\d+)", self.id):
+            return f"{numbered[1].capitalize()} {numbered[2].upper()}"
+        return self.id.replace("-", " ").capitalize()
+
 
 def write_report(inputs: Inputs, out: Path) -> dict[str, int]:
     """Write the page to `out`.
@@ -90,34 +90,62 @@ def write_report(inputs: Inputs, out: Path) -> dict[str, int]:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     claims = read_table(inputs.claims, CLAIM_COLUMNS, "the verdicts on the claims")
-    counts = {verdict: int((claims.verdict == verdict).sum()) for verdict in (HOLDS, FAILS, UNTESTED)}
-    rows = [_claim(row) for row in claims.fillna("").to_dict("records")]
+    counts = {name: int((claims.verdict == name).sum()) for name in VERDICTS}
+    rows = [_claim(row, inputs.tables) for row in claims.fillna("").to_dict("records")]
     figures = [_figure(name, paths, inputs.captions, rows) for name, paths in inputs.figures.items()]
     if inputs.scatters:
         figures.append(_scatter(inputs, out))
+    tidy = tidy_rows(inputs.tidy) if inputs.tidy else None
     environment = Environment(
         loader=PackageLoader("scfm.paper", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     page = environment.get_template("report.html.j2").render(
         inputs=inputs,
+        style=_beside("report.css"),
+        script=_beside("report.js"),
+        verdict=verdict(claims),
         counts=counts,
-        claims=rows,
+        groups=_groups(rows),
         caption_claims=caption(inputs.captions, "claims"),
         warnings=_warnings(inputs.tables),
-        tables=[_table(name, path, inputs.captions) for name, path in inputs.tables.items()],
+        tables=[_table(name, path, inputs.captions, tidy, out) for name, path in inputs.tables.items()],
         figures=figures,
+        graph=draw(read_graph(_targets(inputs), inputs.records)) if inputs.records else "",
         provenance=_provenance(inputs),
+        tidy=script_json(_tidy(tidy, inputs, out)),
     )
     with whole(out) as temporary:
         temporary.write_text(page)
     return {"tables": len(inputs.tables), "figures": len(figures), **counts}
 
 
-def _claim(row: dict) -> dict:
-    """A claim for the template: its verdict as a CSS class, its figures as one text."""
+def _beside(name: str) -> str:
+    return (Path(__file__).parent / name).read_text()
+
+
+def _claim(row: dict, tables: dict[str, Path]) -> dict:
+    """A claim for the template: its verdict as a CSS class, its figures as one text, the id of its table if shown."""
     numbers = html_table(pd.DataFrame([{key: row[key] for key in ("ours", "low", "high")}])).rows[0]
     figures = f"{numbers[0]} ({numbers[1]} to {numbers[2]})" if numbers[0] else ""
-    return row | {"css": anchor(row["verdict"]), "figures": figures}
+    shown = anchor(row["table"]) if row["table"] in tables else ""
+    return row | {"css": anchor(row["verdict"]), "figures": figures, "shown": shown}
+
+
+def _groups(claims: list[dict]) -> dict[str, list[dict]]:
+    """Claims by the place of the paper that they stand in: the numbered section if one is named, else the first."""
+    groups: dict[str, list[dict]] = {}
+    for claim in claims:
+        numbered = re.search(r"(?:section|supplementary) \d+(?:\.\d+)?", claim["section"], re.I)
+        name = numbered[0] if numbered else re.split(r"[,;]", claim["section"])[0].strip()
+        title = "Checks of our own" if name == "validation" else name[:1].upper() + name[1:]
+        groups.setdefault(title, []).append(claim)
+    return dict(sorted(groups.items(), key=lambda item: _place(item[0])))
+
+
+def _place(group: str) -> tuple:
+    kind, *numbers = group.lower().split()
+    rank = GROUPS.index(kind) if kind in GROUPS else len(GROUPS)
+    return rank, [int(part) for part in re.findall(r"\d+", " ".join(numbers))], group
 
 
 def _warnings(tables: dict[str, Path]) -> list[str]:
@@ -133,15 +161,15 @@ def _warnings(tables: dict[str, Path]) -> list[str]:
     return found
 
 
-def _table(name: str, path: Path, captions: Path) -> Section:
-    return Section(anchor(name), caption(captions, name), html_table(read_table(path, [], f"the table {name}")))
+def _table(name: str, path: Path, captions: Path, tidy: TidyRows | None, out: Path) -> Section:
+    table = read_table(path, [], f"the table {name}")
+    found = sources(table, tidy) if tidy else []
+    return Section(anchor(name), caption(captions, name), html_table(table, found, address(path, out)))
 
 
 def _figure(name: str, paths: list[Path], captions: Path, claims: list[dict]) -> Section:
     about = [claim for claim in claims if any(part in claim["section"].lower() for part in ABOUT.get(name, ()))]
-    verdicts = {
-        verdict: [claim for claim in about if claim["verdict"] == verdict] for verdict in (HOLDS, FAILS, UNTESTED)
-    }
+    verdicts = {name: [claim for claim in about if claim["verdict"] == name] for name in VERDICTS}
     images = [data_uri(path) for path in paths]
     return Section(anchor(name), caption(captions, name), images=images, claims=verdicts if about else {})
 
@@ -154,48 +182,58 @@ def _scatter(inputs: Inputs, out: Path) -> Section:
         f"{run}, seed {seed}": must_exist(folder / "scatter.html", "an interactive figure")
         for (run, seed), folder in inputs.scatters.items()
     }
-    links = {text: Path(os.path.relpath(page, out.parent)).as_posix() for text, page in pages.items()}
+    links = {text: address(page, out) for text, page in pages.items()}
     return Section("scatter", caption(inputs.captions, "scatter"), images=images, links=links)
+
+
+def _targets(inputs: Inputs) -> list[Path]:
+    """Files that the page is made from."""
+    single = [inputs.claims, inputs.checks, inputs.resources, inputs.tidy]
+    several = [*inputs.tables.values(), *inputs.corpus, *inputs.training.values(), *inputs.configs.values()]
+    pictures = [path for paths in inputs.figures.values() for path in (*paths, *(path.parent for path in paths))]
+    pictures += [folder / name for folder in inputs.scatters.values() for name in ("scatter.png", "scatter.html")]
+    return [path for path in single if path] + several + pictures
+
+
+def _tidy(tidy: TidyRows | None, inputs: Inputs, out: Path) -> dict:
+    """What a click on a cell shows: the tidy rows, and the settings that each run was made from."""
+    if tidy is None:
+        return {"columns": {}, "runs": {}, "file": ""}
+    runs = config_digests(inputs.configs, inputs.settings)
+    linked = {name: run | {"file": run["file"] and address(Path(run["file"]), out)} for name, run in runs.items()}
+    return {"columns": packed(tidy.table), "runs": linked, "file": address(inputs.tidy, out)}
 
 
 def _provenance(inputs: Inputs) -> list[tuple[str, Table]]:
     """Titles and tables of how the results came about."""
-    parts = [(f"Corpus: {path.stem.replace('_', ' ')}", _any(path)) for path in inputs.corpus]
+    parts = []
+    if inputs.timings:
+        jobs = read_jobs(inputs.timings)
+        parts.append(("Run time and peak memory by stage", summed(jobs, "stage")))
+        parts.append(("The jobs that took the most memory", largest(jobs)))
+        parts.append(("Run time and peak memory by rule", summed(jobs, "rule")))
+    parts.append(("Versions in the environment that wrote this page", versions()))
+    if inputs.settings:
+        parts.append(("Seeds", seeds(inputs.settings)))
+    parts += [(f"Corpus: {path.stem.replace('_', ' ')}", any_table(path)) for path in inputs.corpus]
+    if inputs.resources:
+        parts.append(("External files", any_table(inputs.resources)))
     if inputs.training:
         parts.append(("Training, last record of each run", training_summary(inputs.training)))
     if inputs.checks:
-        parts.append(("Checks against the planted truth", _any(inputs.checks)))
-    if inputs.timings:
-        parts.append(("Run time and peak memory by rule", timings(inputs.timings)))
-    if inputs.resources:
-        parts.append(("External files", _any(inputs.resources)))
-    parts.append(("Versions in the environment that wrote this page", versions()))
+        parts.append(("Checks against the planted truth", any_table(inputs.checks)))
     if inputs.settings:
-        parts.append(("Settings of the study, seeds included", _pairs(inputs.settings)))
+        parts.append(("Settings of the study", pairs(inputs.settings)))
     return [(title, html_table(table)) for title, table in parts]
 
 
-def _any(path: Path) -> pd.DataFrame:
-    """A CSV or TSV as it is, a JSON mapping as keys and values."""
-    if path.suffix != ".json":
-        return read_table(path, [], "a table")
-    try:
-        return _pairs(json.loads(must_exist(path, "a JSON file").read_text()))
-    except json.JSONDecodeError as error:
-        raise ScfmError(f"{path}: not valid JSON ({error}); make the file again") from error
+def images(path: Path) -> list[Path]:
+    """The PNG files of a figure's folder by name, or the one file given.
 
-
-def _pairs(data: dict) -> pd.DataFrame:
-    return pd.DataFrame(flatten(data).items(), columns=["key", "value"])
-
-
-def versions() -> pd.DataFrame:
-    """Python and the packages that the results depend on; empty where one is not installed here."""
-    installed = dict.fromkeys(PACKAGES, "")
-    for name in PACKAGES:
-        try:
-            installed[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    rows = [("python", platform.python_version()), *installed.items()]
-    return pd.DataFrame(rows, columns=["package", "version"])
+    Raises:
+        ScfmError: the folder holds none.
+    """
+    found = sorted(path.glob("*.png")) if path.is_dir() else [path]
+    if not found:
+        raise ScfmError(f"{path}: no PNG file in this folder; run the figure's notebook again")
+    return found

@@ -100,6 +100,16 @@ class Check(Settings):
     """Value of the column `quantity`, e.g. type_minus_noise; whichever run the study checks."""
 
 
+class Corpus(Settings):
+    """One count of the corpus, from its table of the split: one row a dataset (or donor, or cell) of either side."""
+
+    kind: Literal["corpus"]
+    column: Literal["unit", "cells"]
+    """What is counted: the units that the split keeps whole, or cells."""
+    split: Literal["train", "validation"]
+    """Which side of the split."""
+
+
 class Untested(Settings):
     """A claim whose experiment this study does not hold."""
 
@@ -108,7 +118,7 @@ class Untested(Settings):
     """What is missing, as the end of the sentence 'not tested here: …'."""
 
 
-Quantity = Annotated[Difference | Learnability | Agreement | Check | Untested, Field(discriminator="kind")]
+Quantity = Annotated[Difference | Learnability | Agreement | Check | Corpus | Untested, Field(discriminator="kind")]
 
 
 class Judge(Settings):
@@ -151,6 +161,28 @@ class Claim(Settings):
         if (self.judge is None) != (self.quantity.kind == "untested"):
             raise ValueError("judge must be given, except for a quantity of kind untested")
         return self
+
+
+class Inconsistency(Settings):
+    """One point on which the paper disagrees with itself or with its released code."""
+
+    topic: str
+    """What it is about."""
+    one: str
+    """One statement."""
+    other: str
+    """What does not fit it."""
+    reading: str
+    """What this study does."""
+    setting: str
+    """Key or file where that is set."""
+
+
+class Inconsistencies(Settings):
+    """The file config/inconsistencies.yaml."""
+
+    inconsistencies: list[Inconsistency] = Field(min_length=1)
+    """Every point, in the order of the table."""
 
 
 class Claims(Settings):

@@ -1,6 +1,6 @@
 """Tidy results: reading them, joining them, and their summary over seeds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +10,7 @@ from scfm.errors import ScfmError
 from scfm.files import must_exist
 
 TEXT = ("study", "run", "pooling", "dataset", "task", "metric", "split", "fold")
+FLAGS = {"contaminated": ("contaminated", "any"), "training_unknown": ("training_unknown", "any")}
 KEYS = ["study", "run", "pooling", "dataset", "task", "metric", "split"]
 
 
@@ -37,7 +38,8 @@ def read_tidy(paths: Iterable[Path]) -> pd.DataFrame:
     """Join tidy tables in the order given.
 
     Returns:
-        The columns of `COLUMNS`; `value` float, `seed` and `n` int64, `contaminated` bool, the others text.
+        The columns of `COLUMNS`; `value` float, `seed` and `n` int64, `contaminated` bool, the others text. And bool
+        `training_unknown`: of a model of others, so that nobody here knows whether it has seen the cells.
 
     Raises:
         ScfmError: no file given, a column is missing, a value is not a number, or a measurement occurs twice.
@@ -56,6 +58,18 @@ def read_tidy(paths: Iterable[Path]) -> pd.DataFrame:
     return tidy
 
 
+def read_task(paths: Sequence[Path], task: str) -> pd.DataFrame:
+    """The rows of one task, as `read_tidy`; an empty table where no file is given.
+
+    Raises:
+        ScfmError: what `read_tidy` raises.
+    """
+    if not paths:
+        return pd.DataFrame(columns=list(dict.fromkeys([*COLUMNS, *FLAGS])))
+    tidy = read_tidy(paths)
+    return tidy[tidy.task == task]
+
+
 def _read_one(path: Path) -> pd.DataFrame:
     table = read_table(path, COLUMNS, "a tidy results table")[list(COLUMNS)]
     table[list(TEXT)] = table[list(TEXT)].fillna("").astype(str)
@@ -68,7 +82,8 @@ def _read_one(path: Path) -> pd.DataFrame:
                 "make the file again"
             )
         table[column] = numbers if column == "value" else numbers.astype("int64")
-    table["contaminated"] = is_true(table["contaminated"])
+    table["training_unknown"] = table["contaminated"] == "unknown"
+    table["contaminated"] = is_true(table["contaminated"]) & ~table["training_unknown"]
     return table
 
 
@@ -77,10 +92,16 @@ def is_true(flags: pd.Series) -> pd.Series:
     return ~flags.fillna("").astype(str).str.strip().str.lower().isin(["", "false", "0", "no"])
 
 
+def in_one_column(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with `contaminated` True, False or "unknown", as files have it, in place of the two flags."""
+    said = table.contaminated.astype(object).mask(table.training_unknown & ~table.contaminated, "unknown")
+    return table.assign(contaminated=said).drop(columns="training_unknown")
+
+
 def per_seed(tidy: pd.DataFrame) -> pd.DataFrame:
     """Mean over the folds of each seed: one row for each measurement and seed."""
     groups = tidy.groupby([*KEYS, "seed"], sort=False, as_index=False)
-    return groups.agg(value=("value", "mean"), n=("n", "max"), contaminated=("contaminated", "any"))
+    return groups.agg(value=("value", "mean"), n=("n", "max"), **FLAGS)
 
 
 def summarise(tidy: pd.DataFrame) -> pd.DataFrame:
@@ -93,5 +114,5 @@ def summarise(tidy: pd.DataFrame) -> pd.DataFrame:
         high=("value", "max"),
         seeds=("seed", "nunique"),
         n=("n", "max"),
-        contaminated=("contaminated", "any"),
+        **FLAGS,
     )

@@ -1,4 +1,4 @@
-"""Run times and peak memory by rule, from the TSV files that Snakemake's `benchmark:` writes."""
+"""Run times and peak memory, from the TSV files that Snakemake's `benchmark:` writes."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,14 +11,14 @@ from scfm.paper.tidy import read_table
 COLUMNS = ("s", "max_rss")
 
 
-def timings(folders: Iterable[Path]) -> pd.DataFrame:
-    """One row for each rule, longest first.
+def read_jobs(folders: Iterable[Path]) -> pd.DataFrame:
+    """One row for each job.
 
     The rule is a file's path below its folder up to the first hyphen of its name: both `pretrain/train-mlm-0.tsv` and
-    `pretrain/train-wced-0.tsv` belong to `pretrain/train`.
+    `pretrain/train-wced-0.tsv` belong to `pretrain/train`. The stage is the first part of that path.
 
     Returns:
-        Columns rule, jobs, seconds (sum over jobs), longest (seconds), peak_mib (largest resident set).
+        Columns stage, rule, job, seconds, peak_mib (largest resident set; NaN for a job too short to be sampled).
 
     Raises:
         ScfmError: a folder is missing, or a file is not a Snakemake benchmark.
@@ -26,14 +26,27 @@ def timings(folders: Iterable[Path]) -> pd.DataFrame:
     rows = []
     for folder in folders:
         for path in sorted(must_exist(folder, "the folder of benchmark files").rglob("*.tsv")):
-            measured = _read(path)
-            rule = (path.relative_to(folder).parent / path.stem.split("-")[0]).as_posix()
-            rows.append({"rule": rule, "s": measured.s.mean(), "max_rss": measured.max_rss.max()})
-    jobs = pd.DataFrame(rows, columns=["rule", *COLUMNS])
-    table = jobs.groupby("rule", as_index=False).agg(
-        jobs=("s", "size"), seconds=("s", "sum"), longest=("s", "max"), peak_mib=("max_rss", "max")
+            measured, name = _read(path), path.relative_to(folder).with_suffix("")
+            rule = (name.parent / name.name.split("-")[0]).as_posix()
+            rows.append((name.parts[0], rule, name.as_posix(), measured.s.mean(), measured.max_rss.max()))
+    return pd.DataFrame(rows, columns=["stage", "rule", "job", "seconds", "peak_mib"])
+
+
+def summed(jobs: pd.DataFrame, by: str) -> pd.DataFrame:
+    """One row for each rule or stage, longest first.
+
+    Returns:
+        Columns `by`, jobs, seconds (sum over jobs), longest (seconds), peak_mib (largest resident set).
+    """
+    table = jobs.groupby(by, as_index=False).agg(
+        jobs=("seconds", "size"), seconds=("seconds", "sum"), longest=("seconds", "max"), peak_mib=("peak_mib", "max")
     )
-    return table.sort_values(["seconds", "rule"], ascending=[False, True], ignore_index=True).round(1)
+    return table.sort_values(["seconds", by], ascending=[False, True], ignore_index=True).round(1)
+
+
+def largest(jobs: pd.DataFrame, count: int = 10) -> pd.DataFrame:
+    """The jobs that took the most memory: columns job, peak_mib, seconds."""
+    return jobs.nlargest(count, "peak_mib")[["job", "peak_mib", "seconds"]].round(1).reset_index(drop=True)
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Tables 5, 6, 7 and macro F1: one row for each run and pooling, one column for each dataset."""
+"""Tables 5 to 7, 9 to 13 and macro F1: one row for each run and pooling, one column for each dataset."""
 
 import pandas as pd
 
@@ -13,10 +13,20 @@ MEASURES = {
 }
 """Table to (task, metric) of the tidy results."""
 
+FROZEN = {
+    "9": ("probe", "macro_f1"),
+    "10": ("probe", "accuracy"),
+    "11": ("clustering", "ari"),
+    "12": ("clustering", "nmi"),
+    "13": ("clustering", "silhouette"),
+}
+"""The same for tables 9 to 13, over the datasets that are asked for clustering."""
+
 CONTAMINATED = "†"
+TRAINING_UNKNOWN = "§"
 SUBSAMPLE = "‡"
 UNDEFINED = "–"
-BASELINES = ("pca", "random")
+BASELINES = ("pca", "scvi", "random")
 EVALUATED = "accuracy"
 """The metric of the task ontology whose cells are those with a known type in the tree."""
 
@@ -25,9 +35,9 @@ def metric_by_dataset(tidy: pd.DataFrame, task: str, metric: str) -> pd.DataFram
     """Mean ± SD over seeds of one metric.
 
     Columns: run, pooling, seeds, mean (over the datasets not contaminated), then one text column for each
-    dataset: `mean ± SD` with 3 decimals, `†` where the evaluated data was seen in pretraining, `‡` where part
-    of it is of a subsample, `–` where the metric is not defined (AvgBatch of a single batch), empty where the run has
-    no result.
+    dataset: `mean ± SD` with 3 decimals, `†` where the evaluated data was seen in pretraining, `§` where nobody
+    here knows whether it was, `‡` where part of it is of a subsample, `–` where the metric is not defined (AvgBatch of
+    a single batch), empty where the run has no result.
 
     Raises:
         ScfmError: no row of the tidy results has this task and metric.
@@ -47,21 +57,51 @@ def metric_by_dataset(tidy: pd.DataFrame, task: str, metric: str) -> pd.DataFram
     return wide.reset_index()
 
 
+def held_out(tidy: pd.DataFrame) -> pd.DataFrame:
+    """Macro F1 on held-out batches: linear probes on each pooling, and fine-tuned (pooling `finetuned`).
+
+    Raises:
+        ScfmError: as `metric_by_dataset`.
+    """
+    return metric_by_dataset(tidy.assign(task=tidy.task.replace("finetune", "heldout")), "heldout", "macro_f1")
+
+
 def _cell(row: object) -> str:
     if pd.isna(row.mean):
         return UNDEFINED
     text = f"{row.mean:.3f}" + ("" if pd.isna(row.sd) else f" ± {row.sd:.3f}")
-    return text + (f" {CONTAMINATED}" if row.contaminated else "") + (f" {SUBSAMPLE}" if row.split else "")
+    marks = {
+        CONTAMINATED: row.contaminated,
+        TRAINING_UNKNOWN: row.training_unknown,
+        SUBSAMPLE: "subsample" in row.split,
+    }
+    return text + "".join(f" {mark}" for mark, holds in marks.items() if holds)
 
 
 def _overall(chosen: pd.DataFrame, run: str, pooling: str) -> str:
-    """Mean over the clean datasets, with the SD of that mean over seeds."""
+    """Mean over the clean datasets, with the SD of that mean over seeds.
+
+    For a model of others these are the datasets that no run of the study has seen, so that means can be compared.
+    """
     own = chosen[(chosen.run == run) & (chosen.pooling == pooling) & ~chosen.contaminated]
+    own = own[~own.training_unknown | ~own.dataset.isin(chosen.dataset[chosen.contaminated])]
     by_seed = per_seed(own).groupby("seed").value.mean().dropna()
     if by_seed.empty:
         return UNDEFINED
     spread = f" ± {by_seed.std():.3f}" if len(by_seed) > 1 else ""
     return f"{by_seed.mean():.3f}{spread}"
+
+
+def frozen(tidy: pd.DataFrame, name: str) -> pd.DataFrame:
+    """One of tables 9 to 13: label prediction and clustering of frozen embeddings, as `metric_by_dataset`.
+
+    Raises:
+        ScfmError: no row of the tidy results is of the task clustering.
+    """
+    clustered = tidy.dataset[tidy.task == "clustering"].unique()
+    if not len(clustered):
+        raise ScfmError("tidy results: no measurement of task clustering; give the CSV files of that task")
+    return metric_by_dataset(tidy[tidy.dataset.isin(clustered)], *FROZEN[name])
 
 
 def by_run(tidy: pd.DataFrame, task: str, keys: list[str] = KEYS) -> pd.DataFrame:

@@ -17,7 +17,8 @@ def controls(tidy: pd.DataFrame) -> pd.DataFrame:
 
     A dataset counts as beaten if the mean difference exceeds the range over seeds, the wider one where both the run
     and the control have several. With one seed each there is no range, and nothing is counted. The control has the
-    same pooling, or the first of the control's if it does not offer that one.
+    same pooling, or the first of the control's if it does not offer that one. Models of others, whose network is
+    another, are left out.
 
     Returns:
         Columns metric, run, pooling, control, datasets, seeds, control_seeds, beaten (Int64), mean_difference,
@@ -33,7 +34,7 @@ def controls(tidy: pd.DataFrame) -> pd.DataFrame:
     control = summary[summary.run == CONTROL]
     if control.empty:
         raise ScfmError(f"tidy results: no run '{CONTROL}'; give the results of the random-weights control too")
-    trained = summary[~summary.run.isin(BASELINES)]
+    trained = summary[~summary.run.isin(BASELINES) & ~summary.training_unknown]
     rows = [
         _row(metric, run, pooling, own, control[control.metric == metric])
         for (metric, run, pooling), own in trained.groupby(["metric", "run", "pooling"], sort=False)

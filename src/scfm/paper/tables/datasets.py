@@ -11,9 +11,11 @@ from scfm.errors import ScfmError
 from scfm.files import must_exist
 from scfm.paper.tidy import read_table
 
-FACTS = ("title", "study", "accession", "licence", "organism", "values", "panel", "table14", "note")
+FACTS = ("title", "study", "accession", "url", "licence", "organism", "values", "panel", "table14", "stand_in", "note")
 COUNTS = ("cells", "genes", "batches", "labels", "labels_with_id")
 PUBLISHED = ("dataset", "published_cells", "published_labels", "source")
+NEEDED, OTHERS = "needs its file", "of other systems, needs its file"
+"""Roles of datasets that the sheet lists and nobody put at hand: of the paper, and of the papers of other systems."""
 UNKNOWN = "unknown"
 
 
@@ -24,7 +26,7 @@ def datasets_table(
     published: Path,
     contamination: Path | None = None,
 ) -> pd.DataFrame:
-    """One row for each dataset: pretraining first, then benchmarks, then those that only the paper uses.
+    """One row for each dataset: pretraining first, then benchmarks, then those whose file is not at hand.
 
     Args:
         sheet: rows of config/datasets.tsv.
@@ -35,8 +37,8 @@ def datasets_table(
 
     Returns:
         Columns dataset, role, split, cells, genes, batches, labels, labels_with_id (counts; NaN where this study
-        does not hold the dataset), contaminated, title, study, accession, licence, organism, values, panel,
-        table14, note, published_cells, published_labels, source.
+        does not hold the dataset), contaminated, title, study, accession, url, licence, organism, values,
+        panel, table14, stand_in, note, published_cells, published_labels, source.
 
     Raises:
         ScfmError: a file is missing, is not a prepared dataset, or lacks a column.
@@ -45,9 +47,10 @@ def datasets_table(
     rows = [*([] if cells is None else _pretraining(cells)), *(_prepared(path, seen) for path in prepared)]
     here = {row["dataset"] for row in rows}
     printed = read_table(published, PUBLISHED, "a table of published datasets")
-    absent = [name for name, row in sheet.items() if not row.resource and name not in here]
-    rows += [{"dataset": name, "role": "published only"} for name in absent]
-    rows += [{"dataset": name, "role": "published only"} for name in printed.dataset if name not in here | set(absent)]
+    local = ("", "file:")  # of no file, or one that the reader may have
+    absent = [name for name, row in sheet.items() if row.resource[:5] in local and name not in here]
+    rows += [{"dataset": name, "role": NEEDED if sheet[name].table14 is not False else OTHERS} for name in absent]
+    rows += [{"dataset": name, "role": NEEDED} for name in printed.dataset if name not in here | set(absent)]
     table = pd.DataFrame(rows).reindex(columns=["dataset", "role", "split", *COUNTS, "contaminated"])
     table[list(COUNTS)] = table[list(COUNTS)].astype("Int64")
     facts = {name: [getattr(row, fact) for fact in FACTS] for name, row in sheet.items()}

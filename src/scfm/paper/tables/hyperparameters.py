@@ -44,7 +44,8 @@ def hyperparameters(runs: dict[str, dict[str, str]], published: Path) -> pd.Data
             published setting that a run has no key for.
 
     Returns:
-        Columns setting, key, one per run, published_mlm, published_wced, source.
+        Columns setting, key, one per run, published_mlm, published_wced, differs (runs whose value is not the published
+        one of their objective), source.
 
     Raises:
         ScfmError: no run given, or a column of the published table is missing.
@@ -59,7 +60,28 @@ def hyperparameters(runs: dict[str, dict[str, str]], published: Path) -> pd.Data
     table["setting"] = table.setting.where(table.setting.notna(), table.key)
     order = {name: place for place, name in enumerate([*printed.setting, *sorted(ours.full)])}
     table = table.sort_values("setting", key=lambda names: names.map(order), kind="stable", ignore_index=True)
-    return table[["setting", "key", *runs, *PUBLISHED[2:]]].fillna("")
+    table = table[["setting", "key", *runs, *PUBLISHED[2:]]].fillna("")
+    table.insert(table.shape[1] - 1, "differs", [_differs(row, runs) for row in table.to_dict("records")])
+    return table
+
+
+def _differs(row: dict[str, str], runs: dict[str, dict[str, str]]) -> str:
+    """Names of the runs that have a value and a published one for their objective, which is another."""
+    found = []
+    for name, settings in runs.items():
+        objective = next((value for key, value in settings.items() if key.endswith("objective.kind")), "")
+        ours, published = row[name], row.get(f"published_{objective}", "")
+        if ours and published and _number(ours) != _number(published):
+            found.append(name)
+    return ", ".join(found)
+
+
+def _number(text: str) -> float | str:
+    """A printed value as a number, so that 1e-4 equals 0.0001; as it is if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _published_key(full: str, published: list[str]) -> str:
