@@ -15,10 +15,16 @@ def test_embed_writes_vectors_and_says_where_they_come_from(toy_model, toy_adata
     assert toy_adata.uns["X_mean"] == {
         "run": "toy_hce",
         "seed": 0,
+        "matrix": "X",
+        "values": "counts",
+        "values_sign": "whole numbers",
         "genes_known": 39,
         "genes_given": 40,
+        "known_share": 0.975,
+        "names": "symbols and Ensembl ids",
+        "genes_of": "human",
+        "cells_without_known_gene": 0,
         "pooling": "mean",
-        "values": "counts",
     }
 
 

@@ -5,6 +5,7 @@ import sys
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -63,6 +64,36 @@ def test_annotate(run, source, toy_model, tmp_path):
     counts = obs["scfm_name"].value_counts()
     assert f"{counts['alpha']:,} alpha" in line
     assert (obs["scfm_name"].astype(str) == obs["type"].astype(str)).mean() > 0.95
+
+
+def test_explain_and_finetune(run, source, toy_model, tmp_path):
+    table, folder, out = tmp_path / "genes.csv", tmp_path / "tuned", tmp_path / "out.h5ad"
+    where = ("--target", "alpha", "--cells", "type=alpha")
+    code, lines, _ = run("explain", source, table, "--model", toy_model, *where)
+    assert code == 0
+    assert "log-odds of alpha" in lines
+    assert pd.read_csv(table)["gene"][0] in {f"G{i}" for i in range(10)}
+    assert run("finetune", source, folder, "--model", toy_model, "--column", "type", "--epochs", 2)[0] == 0
+    assert run("annotate", source, out, "--model", folder)[0] == 0
+    assert set(anndata.read_h5ad(out).obs["scfm_name"]) <= {"alpha", "beta"}
+    is_a_sentence(run("explain", source, table, "--model", toy_model, *where[:3], "type=x"), "no cell has type 'x'")
+
+
+def test_what_was_in_the_file_stays(run, toy_adata, toy_model, tmp_path):
+    toy_adata.layers["again"] = toy_adata.X * 2
+    toy_adata.obsp["near"] = toy_adata.X[:, :1] @ toy_adata.X[:, :1].T
+    toy_adata.raw, toy_adata.uns["about"] = toy_adata.copy(), {"one": 1}
+    toy_adata.obsm["X_pca"] = np.ones((40, 2))
+    toy_adata.write_h5ad(tmp_path / "in.h5ad", compression="gzip")
+    assert run("embed", tmp_path / "in.h5ad", tmp_path / "in.h5ad", "--model", toy_model)[0] == 0  # in its own place
+    written = anndata.read_h5ad(tmp_path / "in.h5ad")
+    assert (written.X != toy_adata.X).nnz == 0
+    assert (written.raw.X != toy_adata.X).nnz == 0
+    assert (written.layers["again"] != toy_adata.X * 2).nnz == 0
+    assert set(written.obsm) == {"X_pca", "X_scfm"}
+    assert set(written.obsp) == {"near"}
+    assert written.uns["about"] == {"one": 1}
+    pd.testing.assert_frame_equal(written.obs.astype(str), toy_adata.obs.astype(str))
 
 
 def test_bad_input_is_one_sentence_and_exit_code_1(run, source, toy_model, toy_plain_model, tmp_path):
@@ -146,7 +177,7 @@ def bad_input(run, toy_adata, toy_model, toy_run, write_toy_shards, toy_obo, tmp
     [
         ("wrong_digest", "sha256"),
         ("no_cell_after_quality_control", "no cell passes"),
-        ("no_known_gene", "none of 40 genes"),
+        ("no_known_gene", "written as mouse genes"),
         ("duplicate_genes", "'G1' and 'G1' are both gene 'G1'"),
         ("no_matrix", "no expression matrix"),
         ("negative_counts", "negative"),
@@ -177,7 +208,7 @@ def test_a_folder_as_output_is_left_alone(run, source, toy_model, tmp_path):
 def test_help_lists_verbs_and_stages():
     result = CliRunner().invoke(cli.app, ["--help"])
     assert result.exit_code == 0
-    for word in ("embed", "annotate", *cli.STAGES):
+    for word in (*cli.VERBS, *cli.STAGES):
         assert word in result.output
     for stage in cli.STAGES:
         assert CliRunner().invoke(cli.app, [stage, "--help"]).exit_code == 0

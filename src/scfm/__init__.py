@@ -3,8 +3,16 @@
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
-_PUBLIC = {"embed": "scfm.api", "annotate": "scfm.api", "load": "scfm.model"}
-__all__ = ["annotate", "embed", "load"]
+_PUBLIC = {
+    "annotate": "scfm.api",
+    "bench": "scfm.benchmarks.bench",
+    "calibrate": "scfm.api",
+    "embed": "scfm.api",
+    "explain": "scfm.api",
+    "finetune": "scfm.api",
+    "load": "scfm.model",
+}
+__all__ = ["annotate", "bench", "calibrate", "embed", "explain", "finetune", "load"]
 
 try:
     __version__ = version("scfm")

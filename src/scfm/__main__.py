@@ -1,3 +1,3 @@
-from scfm.cli import main
+from scfm.cli import program
 
-main()
+program()

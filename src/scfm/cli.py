@@ -1,7 +1,6 @@
 """`scfm`: one command group per stage, imported only when it is called, the verbs of a biologist, and the doctor."""
 
 import atexit
-import gc
 import os
 import signal
 import sys
@@ -27,13 +26,19 @@ STAGES = {
 }
 
 
+VERBS = ("embed", "annotate", "calibrate", "explain", "finetune")
+"""What a biologist calls; in `scfm.verbs`."""
+
+
 class Stages(TyperGroup):
     """A group that imports `scfm.<stage>.commands` only for the stage that is called."""
 
     def list_commands(self, ctx) -> list[str]:
-        return [*super().list_commands(ctx), *STAGES]
+        return [*VERBS, *super().list_commands(ctx), *STAGES]
 
     def get_command(self, ctx, name: str):
+        if name in VERBS:
+            return get_command(import_module("scfm.verbs").app).commands[name]
         if name not in STAGES:
             return super().get_command(ctx, name)
         command = get_command(import_module(f"scfm.{name}.commands").app)
@@ -44,50 +49,42 @@ class Stages(TyperGroup):
 app = typer.Typer(cls=Stages, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
 Source = Annotated[Path, typer.Argument(metavar="IN.h5ad")]
-Out = Annotated[Path, typer.Argument(metavar="OUT.h5ad")]
-ModelFolder = Annotated[Path, typer.Option("--model", help="model directory")]
 Values = Annotated[str, typer.Option(help="what X holds: counts, tpm or lognorm")]
 
 
 @app.command()
-def embed(
+def bench(
     source: Source,
-    out: Out,
-    model: ModelFolder,
+    task: Annotated[list[str] | None, typer.Option(help="integration, clustering, probe, …; repeat; or all")] = None,
+    obsm: Annotated[list[str] | None, typer.Option(help="key of obsm; repeat; the only one if left out")] = None,
+    label: Annotated[str, typer.Option(help="obs column of cell types")] = "cell_type",
+    batch: Annotated[str, typer.Option(help="obs column of batches")] = "",
+    donor: Annotated[str, typer.Option(help="obs column of donors")] = "",
+    split: Annotated[str, typer.Option(help="obs column of train, dev and test cells")] = "",
+    against: Annotated[
+        str | None,
+        typer.Option(help="pca, scvi, a file of vectors of the same cells, or a model directory, shown beside"),
+    ] = None,
     values: Values = "counts",
-    pooling: Annotated[str, typer.Option(help="cls, mean, or another of the model's poolings")] = "cls",
-    key_added: Annotated[str, typer.Option(help="key of obsm")] = "X_scfm",
+    settings: Annotated[str, typer.Option(help="JSON, as under `benchmarks` of a study file")] = "{}",
+    out: Annotated[Path | None, typer.Option(help="CSV of every measurement")] = None,
 ) -> None:
-    """Embed the cells of an h5ad."""
-    from scfm.api import embed as run
+    """Score an embedding in obsm of an h5ad by the tasks of the study."""
+    from scfm.benchmarks.bench import bench as run
+    from scfm.benchmarks.bench import side_by_side
+    from scfm.benchmarks.results import write_tidy
     from scfm.deposit import read_h5ad
 
-    adata = run(read_h5ad(source, "h5ad"), model, pooling, values, key_added)
-    _write(adata, out)
-    facts = adata.uns[key_added]
-    print(
-        f"embed: {adata.n_obs:,} cells, {facts['genes_known']:,} of {facts['genes_given']:,} genes known, "
-        f"obsm['{key_added}'] {adata.obsm[key_added].shape[1]} wide, in {out}"
-    )
-
-
-@app.command()
-def annotate(
-    source: Source,
-    out: Out,
-    model: ModelFolder,
-    values: Values = "counts",
-    decode: Annotated[str, typer.Option(help="leaf or greedy")] = "leaf",
-    key_added: Annotated[str, typer.Option(help="beginning of the obs columns")] = "scfm",
-) -> None:
-    """Annotate the cells of an h5ad with the Cell Ontology."""
-    from scfm.api import annotate as run
-    from scfm.deposit import read_h5ad
-
-    adata = run(read_h5ad(source, "h5ad"), model, decode, values, key_added)
-    _write(adata, out)
-    top = adata.obs[f"{key_added}_name"].value_counts().head(3)
-    print(f"annotate: {adata.n_obs:,} cells; " + ", ".join(f"{n:,} {name}" for name, n in top.items()) + f"; in {out}")
+    columns = {"label": label, "batch": batch, "donor": donor, "split": split}
+    about = {"against": against, "values": values, "settings": settings, "name": source.stem}
+    tidy = run(read_h5ad(source, "h5ad"), task or "all", obsm or (), **columns, **about)
+    print(side_by_side(tidy).to_string(float_format="{:.3f}".format, na_rep="–"))
+    for name, reason in tidy.attrs["left_out"].items():
+        print(f"left out: {name}: {reason}")
+    if out:
+        write_tidy(out, tidy)
+    where = f"; every measurement in {out}" if out else ""
+    print(f"bench {source.stem}: {tidy['n'].max():,} cells, {', '.join(tidy['task'].unique())}{where}")
 
 
 @app.command()
@@ -106,13 +103,6 @@ def doctor(
         sys.exit(1)
 
 
-def _write(adata, path: Path) -> None:
-    from scfm.files import whole
-
-    with whole(path) as temporary:
-        adata.write_h5ad(temporary, compression="gzip")
-
-
 def main() -> None:
     """Run the command line; bad input or a disk that refuses ends it with one sentence on stderr and exit code 1."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that `finally` blocks run
@@ -122,9 +112,6 @@ def main() -> None:
     # On a full disk h5py fails again as it lets go of its file, in places that no handler reaches.
     sys.excepthook = _unless_refused(sys.__excepthook__, lambda kind, error, trace: error)
     sys.unraisablehook = _unless_refused(sys.__unraisablehook__, lambda unraisable: unraisable.exc_value)
-    # Last of all: without it the interpreter looks through the 100,000 to 200,000 objects of imported libraries for
-    # cycles, for 0.2 to 0.5 seconds. What ends with its last reference still does.
-    atexit.register(gc.freeze)
     try:
         get_command(app)()  # calling `app` would set typer's own hook
     except BrokenPipeError:  # `scfm … | head`
@@ -135,17 +122,36 @@ def main() -> None:
             raise
         print(f"scfm: error: {error if isinstance(error, ScfmError) else refused}", file=sys.stderr)
         if refused:
-            _leave()
+            _leave(1)
     else:
         return
     sys.exit(1)
 
 
-def _leave() -> None:
+def program() -> None:
+    """`main` as a process of its own: it ends after the exit callbacks, before the interpreter takes itself apart.
+
+    By then everything is written, and what could still happen is harm: a thread of Arrow that wants the interpreter
+    back aborts a command that has done its work, and the last search for cycles takes 0.2 to 0.5 seconds.
+    """
+    code = 1  # of an error that nobody caught
+    atexit.register(lambda: _leave(code))  # the first to be registered is the last to run
+    try:
+        main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        raise
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
+        raise
+
+
+def _leave(code: int) -> None:
     """End at once: HDF5 and others crash when they close, at the interpreter's end, what they could not write."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(1)
+    os._exit(code)
 
 
 def _unless_refused(hook, error_of):
