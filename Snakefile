@@ -4,6 +4,8 @@ configfile: "config/config.yaml"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/files.smk"
+include: "workflow/rules/optional.smk"
+include: "workflow/rules/paper_files.smk"
 include: "workflow/rules/comparisons.smk"
 include: "workflow/rules/resources.smk"
 include: "workflow/rules/corpus.smk"
@@ -11,7 +13,10 @@ include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/annotation.smk"
 include: "workflow/rules/learnability.smk"
 include: "workflow/rules/benchmarks.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
 include: "workflow/rules/paper.smk"
+include: "workflow/rules/perturbation.smk"
 include: "workflow/rules/ablations.smk"
 include: "workflow/rules/archive.smk"
 
@@ -35,6 +40,7 @@ rule all:
     input:
         RESULTS / "report.html",
         RESULTS / "claims.csv",
+        table_pages(),
 
 
 # For `make study`. Without output, it runs whenever it is asked for, also if everything else is done.
@@ -51,6 +57,7 @@ rule closing:
 rule tables:
     input:
         table_files(),
+        table_pages(),
 
 
 rule figures:

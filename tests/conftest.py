@@ -99,10 +99,9 @@ def run_settings(objective="wced", heads=False, fraction=1.0, trained=True, inpu
 
 
 @pytest.fixture(scope="session")
-def mirror_folder():
+def mirror_folder(need):
     """Folder of the real external files, of the environment variable SCFM_MIRROR; a wrong one is a failure."""
-    if "SCFM_MIRROR" not in os.environ:
-        pytest.skip("set SCFM_MIRROR to the mirror folder to run this test")
+    need("SCFM_MIRROR" in os.environ, "set SCFM_MIRROR to the mirror folder to run this test")
     folder = Path(os.environ["SCFM_MIRROR"])
     assert folder.is_dir(), f"SCFM_MIRROR: no folder at {folder}"
     return folder

@@ -200,10 +200,36 @@ def test_a_wrong_kernel_is_called_wrong(monkeypatch):
     from scfm.doctor.installation import attention
     from scfm.models import attention as module
 
-    assert all("agrees with" in text for _, text in attention())
+    assert all("agrees with" in path.text and path.sound for path in attention())
     attend = module.attend
     monkeypatch.setattr(module, "attend", lambda *arguments: 1.01 * attend(*arguments))
-    assert all("DIFFERS FROM" in text for _, text in attention())
+    assert all("DIFFERS FROM" in path.text and not path.sound for path in attention())
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no kernel image"), ImportError("no module"), None])
+def test_no_study_is_ready_where_attention_is_not_sound(clone, monkeypatch, error):
+    from scfm.models import attention as module
+
+    attend = module.attend
+
+    def broken(*arguments):
+        if error:
+            raise error
+        return 1.01 * attend(*arguments)
+
+    assert "tiny" not in examine(clone / "config", "tiny").not_ready
+    monkeypatch.setattr(module, "attend", broken)
+    findings = examine(clone / "config", "tiny")
+    assert findings.not_ready == {"tiny"}
+    assert "not ready: attention is not sound on CPU" in dict(findings.sections["studies"])["tiny"]
+
+
+def test_a_forced_cpu_needs_no_gpu_whose_attention_is_sound(clone):
+    config = read_yaml(clone / "config/config.yaml") | {"study": "tiny"}
+    machine = Machine(clone, gpus=1, cluster=False, unsound=frozenset({"GPU 0"}))
+    found = what_is_missing(config, clone / "config", machine)
+    assert found.missing == ["attention is not sound on GPU 0 (see above)"]
+    assert what_is_missing(config | {"device": "cpu"}, clone / "config", machine).missing == []
 
 
 def test_gpus_are_listed(monkeypatch):

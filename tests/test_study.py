@@ -44,6 +44,7 @@ def refuse(call, *words):
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONFIG / "studies").glob("*.yaml")))
 def test_every_study_of_the_repository_resolves(name):
     study = Study(read_yaml(CONFIG / "config.yaml") | {"study": name}, CONFIG)
+    assert len(set(study.external)) == len(study.external)
     assert study.name == name
     assert set(study.trained_runs) <= set(study.runs)
     for dataset in study.named("benchmark"):
@@ -277,3 +278,71 @@ def test_keys_of_one_kind_do_not_reach_another(make, folder):
     assert (found["mlm"].kind, found["mlm"].octaves) == ("periodic", 8)
     assert (found["mlm_hce"].kind, found["mlm_hce"].bins) == ("bins", 5)
     assert {encoder.kind for encoder in encoders(pretrain=bins).values()} == {"bins"}  # what is given holds for all
+
+
+PARTS = [{"run": "wced_hce", "pooling": "cls"}, {"run": "mlm", "pooling": "mean"}]
+
+
+def test_a_concatenation_has_the_seeds_that_its_runs_share(make):
+    def change(study):
+        study["runs"] |= {"wced_hce": {"seeds": [2, 1, 0]}, "mlm": {"seeds": [1, 2, 5]}}
+        study["concatenations"] = {"both": PARTS}
+
+    assert make(change).seeds["both"] == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts", "words"),
+    [
+        ("mlm", PARTS, ["concatenation 'mlm'", "a model of the study has this name"]),
+        ("pca", PARTS, ["concatenation 'pca'", "a model of the study has this name"]),
+        ("Both", PARTS, ["concatenations.Both"]),
+        ("both", PARTS[:1], ["concatenations.both"]),
+        ("both", [*PARTS, {"run": "wced", "pooling": "cls"}], ["'wced' is no run of the study; choose among mlm, "]),
+        ("both", [*PARTS, {"run": "mlm", "pooling": "cls_0"}], ["run 'mlm' has no pooling 'cls_0'", "cls, mean"]),
+        ("both", [*PARTS, {"run": "random", "pooling": "cls"}], ["no seed in common"]),
+    ],
+)
+def test_bad_concatenations(make, name, parts, words):
+    def change(study):
+        study["runs"]["random"]["seeds"] = [9]
+        study["concatenations"] = {name: parts}
+
+    refuse(lambda: make(change), *words)
+
+
+@pytest.fixture
+def others(folder):
+    """Function: add rows of (name, resource, studies) to the sheet of embeddings."""
+
+    def write(*rows):
+        sheet = folder / "embeddings.tsv"
+        header = sheet.read_text().splitlines()[0].split("\t")
+        for row in rows:
+            fields = dict(zip(("name", "resource", "studies"), row, strict=True))
+            sheet.write_text(sheet.read_text() + "\t".join(fields.get(column, "") for column in header) + "\n")
+
+    return write
+
+
+def test_models_of_others_belong_to_their_studies_once_they_have_a_file(make, others):
+    rows = [("a", "file:a.h5ad", ""), ("b", "hgnc", "mini, tiny"), ("c", "file:c.h5ad", "mini"), ("d", "", "tiny")]
+    others(*rows)
+    study = make()
+    assert list(study.embeddings) == ["a", "b"]
+    assert "hgnc" in study.external
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (("mlm", "file:a.h5ad", ""), ["embeddings.tsv", "'mlm'", "a model of study 'tiny' has this name"]),
+        (("pca", "file:a.h5ad", ""), ["'pca'", "a model of study 'tiny' has this name"]),
+        (("scgpt2", "file:a.h5ad", "tinny"), ["'scgpt2'", "no study 'tinny' exists"]),
+        (("scgpt2", "scgpt.h5ad", ""), ["'scgpt2'", "resource 'scgpt.h5ad' is not in", "resources.yaml"]),
+        (("scgpt", "file:a.h5ad", ""), ["'scgpt' occurs twice"]),
+    ],
+)
+def test_bad_rows_of_embeddings(make, others, row, words):
+    others(row)
+    refuse(make, *words)

@@ -7,7 +7,9 @@ import yaml
 from pydantic import TypeAdapter
 
 from scfm.datasets import Dataset
+from scfm.embeddings import EmbeddingFile
 from scfm.files import whole
+from scfm.paper.settings import Claims, Inconsistencies
 from scfm.pretrain.settings import Run
 from scfm.resources.settings import Resource
 from scfm.study_file import Shared, StudyFile
@@ -18,6 +20,9 @@ SCHEMAS = {
     "run": (Run, "A file of config/runs, by itself or with a study's keys laid over it"),
     "resources": (dict[str, Resource], "config/resources.yaml"),
     "datasets": (Dataset, "A row of config/datasets.tsv, parsed"),
+    "embeddings": (EmbeddingFile, "A row of config/embeddings.tsv, parsed"),
+    "claims": (Claims, "config/claims.yaml"),
+    "inconsistencies": (Inconsistencies, "config/inconsistencies.yaml"),
 }
 """Name of the schema to its type and what it describes."""
 

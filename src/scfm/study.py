@@ -6,8 +6,9 @@ from typing import Any
 
 from scfm.annotation.settings import AnnotationSettings, Choices, read_alternatives
 from scfm.annotation.settings import read_settings as read_annotation_settings
-from scfm.benchmarks.settings import Benchmarks, Preparation
+from scfm.benchmarks.settings import Benchmarks, Evaluation, Preparation
 from scfm.datasets import read_datasets
+from scfm.embeddings import EmbeddingFile, read_embedding_files
 from scfm.errors import ScfmError
 from scfm.genes import HUMAN
 from scfm.learnability.settings import Learnability
@@ -19,6 +20,12 @@ from scfm.study_file import AblationUse, DatasetUse, Shared, StudyFile
 
 ANNOTATION_FILES = ("hgnc", "gene_ontology", "go_annotation", "tfclass", "protein_atlas", "housekeeping")
 """Resources that the annotation stage reads."""
+LIBRARY = "sciplex_library"
+"""Resource that tells the mechanisms of drugs by catalogue number."""
+
+
+BASELINES = ("pca", "scvi")
+"""Names in the tables that no run may have."""
 
 
 class Study:
@@ -57,7 +64,11 @@ class Study:
         self.seeds = {name: use.seeds for name, use in (self.file.runs | self.file.ablations).items()}
         self.sheet = read_datasets(folder / "datasets.tsv")
         self.resources: dict[str, Resource] = read_resources(folder / "resources.yaml")
+        self.embeddings = self._embeddings(path)
+        for name in self.file.concatenations:
+            self.seeds[name] = self._concatenated_seeds(name, path)
         self._check_datasets(path)
+        self._check_task_models(path)
         self._check_sides(path)
         self._check_source(path)
 
@@ -79,7 +90,7 @@ class Study:
 
     def _ablation(self, name: str, use: AblationUse, path: Path) -> Run:
         where = f"{path}: ablation '{name}'"
-        if name in (*self.runs, "pca"):
+        if name in (*self.runs, *BASELINES):
             raise ScfmError(f"{where}: a model of the study has this name; give it another")
         if use.base not in self.trained_runs:
             known = ", ".join(self.trained_runs)
@@ -92,12 +103,65 @@ class Study:
             raise ScfmError(f"{where}: nothing differs from '{use.base}'; name another run or an override")
         return run
 
+    def _embeddings(self, path: Path) -> dict[str, EmbeddingFile]:
+        """Models of others that have a file, of this study."""
+        sheet = self.folder / "embeddings.tsv"
+        chosen = {}
+        for name, row in read_embedding_files(sheet).items():
+            if name in (*self.runs, *self.file.concatenations, *BASELINES):
+                raise ScfmError(
+                    f"{sheet}: embedding '{name}': a model of study '{self.name}' has this name; give it another"
+                )
+            for study in row.studies:
+                if not (self.folder / "studies" / f"{study}.yaml").is_file():
+                    raise ScfmError(f"{sheet}: embedding '{name}': no study '{study}' exists; correct its studies")
+            if row.resource.split(":")[0] not in ("", "file", *self.resources):
+                raise ScfmError(
+                    f"{sheet}: embedding '{name}': resource '{row.resource}' is not in {self.folder}/resources.yaml; "
+                    "add it there, or write file: and a path"
+                )
+            if row.resource and (not row.studies or self.name in row.studies):
+                chosen[name] = row
+        return chosen
+
+    def _concatenated_seeds(self, name: str, path: Path) -> tuple[int, ...]:
+        """Seeds that all parts of a concatenation have."""
+        where = f"{path}: concatenation '{name}'"
+        if name in (*self.runs, *BASELINES):
+            raise ScfmError(f"{where}: a model of the study has this name; give it another")
+        parts = self.file.concatenations[name]
+        for part in parts:
+            if part.run not in self.file.runs:
+                known = ", ".join(self.file.runs)
+                raise ScfmError(f"{where}: '{part.run}' is no run of the study; choose among {known}")
+            offered = self.runs[part.run].model.poolings
+            if part.pooling not in offered:
+                raise ScfmError(
+                    f"{where}: run '{part.run}' has no pooling '{part.pooling}'; choose among {', '.join(offered)}"
+                )
+        shared = set.intersection(*(set(self.seeds[part.run]) for part in parts))
+        if not shared:
+            raise ScfmError(f"{where}: its runs have no seed in common; give them one")
+        return tuple(sorted(shared))
+
     def _check_datasets(self, path: Path) -> None:
         for name in [name for uses in self.file.datasets.values() for name in uses]:
             if name not in self.sheet:
                 raise ScfmError(f"{path}: dataset '{name}' is not in {self.folder}/datasets.tsv; add its row there")
-            if self.sheet[name].resource.split(":")[0] not in ("file", "synthetic", *self.resources):
+            if self.sheet[name].resource.split(":")[0] not in ("file", "synthetic", "planted", *self.resources):
                 raise ScfmError(f"{path}: dataset '{name}' has no file in {self.folder}/resources.yaml; add it there")
+            if self.sheet[name].resource.startswith("planted:") and not self.synthetic:
+                reason = "is drawn beside the synthetic census; remove it or change corpus.source"
+                raise ScfmError(f"{path}: dataset '{name}' {reason}")
+
+    def _check_task_models(self, path: Path) -> None:
+        known = (*self.file.runs, *self.embeddings, *self.file.concatenations, *BASELINES)
+        for task, model in [(task, model) for task, models in self.file.task_models.items() for model in models]:
+            run, _, seed = model.partition("/")
+            if run not in known or (seed and seed not in map(str, self.seeds.get(run, ()))):
+                raise ScfmError(
+                    f"{path}: task_models.{task}: model '{model}' is not in the study; name a run or run/seed"
+                )
 
     def _check_sides(self, path: Path) -> None:
         """Original studies go by the names of the study file and of the sheet, and by their DOIs."""
@@ -129,12 +193,18 @@ class Study:
                 f"{path}: dataset '{sorted(missing)[0]}' must both have the role 'pretrain' and stand in "
                 "corpus.source.datasets"
             )
-        for species in self.species - {HUMAN}:
+        renamed = {self.sheet[name].species for name in self.named("benchmark") if not self.use(name).human_names}
+        for species in sorted((self.species | renamed) - {HUMAN, ""}):
             name = self.corpus.genes.orthologs.get(species, "")
             if name not in self.resources:
                 raise ScfmError(
                     f"{path}: cells of {species} need the orthologs of its genes; name their resource under "
                     f"corpus.genes.orthologs.{species} and describe it in {self.folder}/resources.yaml"
+                )
+        for run in self.benchmarks.finetune.runs or ():
+            if run not in self.runs:
+                raise ScfmError(
+                    f"{path}: benchmarks.finetune.runs names '{run}', which is not among the runs; name one"
                 )
         if self.file.check_run not in (None, *self.runs):
             raise ScfmError(f"{path}: check_run '{self.file.check_run}' is not among the runs; name one of them")
@@ -154,8 +224,22 @@ class Study:
 
     def preparation(self, name: str) -> Preparation:
         """Everything that the preparation of a benchmark dataset depends on."""
-        use = self.use(name)
-        return Preparation(dataset=self.sheet[name], tasks=use.tasks, contaminated=use.contaminated)
+        row, use = self.sheet[name], self.use(name)
+        said = {key: getattr(use, key) for key in Evaluation.model_fields}
+        library = self.benchmarks.moa.mechanism == "library" and bool(row.catalog_column)
+        return Preparation(dataset=row, **said, split=self.benchmarks.split, library=library)
+
+    def scores(self, task: str, model: str, seed: int) -> bool:
+        """Whether a task scores a model."""
+        models = self.file.task_models.get(task)
+        return models is None or model in models or f"{model}/{seed}" in models
+
+    def orthologs(self, name: str) -> str | None:
+        """Resource with the orthologs that rename the genes of a benchmark dataset, if it needs one."""
+        species = self.sheet[name].species
+        if species in ("", HUMAN) or self.use(name).human_names:
+            return None
+        return self.corpus.genes.orthologs.get(species)
 
     @cached_property
     def annotation(self) -> AnnotationSettings:
@@ -174,11 +258,17 @@ class Study:
 
     @property
     def external(self) -> list[str]:
-        """Names of the external files that the study needs; the synthetic census brings its own annotation."""
+        """Names of the external files that the study needs, each once, though datasets may be parts of one file; the
+        synthetic census brings its own annotation."""
         annotation = [] if self.synthetic else [*ANNOTATION_FILES, *self.other_readings, "cell_ontology"]
         datasets = [self.sheet[name].resource for role in ("pretrain", "benchmark") for name in self.named(role)]
         orthologs = [self.corpus.genes.orthologs[species] for species in sorted(self.species - {HUMAN})]
-        return [*annotation, *orthologs, *(name for name in datasets if name in self.resources)]
+        library = [LIBRARY] if any(self.preparation(name).library for name in self.named("benchmark")) else []
+        orthologs += filter(None, map(self.orthologs, self.named("benchmark")))
+        files = [*datasets, *(row.resource for row in self.embeddings.values())]
+        return list(
+            dict.fromkeys([*annotation, *orthologs, *library, *(name for name in files if name in self.resources)])
+        )
 
     @property
     def species(self) -> set[str]:

@@ -7,6 +7,7 @@ from pydantic import Field
 from scfm.annotation.settings import Choices
 from scfm.benchmarks.settings import Benchmarks, Evaluation
 from scfm.corpus.settings import Corpus
+from scfm.datasets import Task
 from scfm.learnability.settings import Learnability
 from scfm.paper.settings import Paper, Scale
 from scfm.settings import Settings
@@ -17,6 +18,8 @@ class DatasetUse(Evaluation):
 
     role: Literal["pretrain", "benchmark"]
     """`pretrain`: cells of the corpus; `benchmark`: evaluated, never trained on."""
+    optional: bool = False
+    """The study does without a dataset of resource `file:` that is not there; the tables say which file they need."""
 
 
 class RunUse(Settings):
@@ -35,6 +38,31 @@ class AblationUse(RunUse):
     """The run of the study that it is compared with; its keys of `override` hold here too, below those named here."""
     run: str | None = None
     """File of config/runs, if it is another one than that of the base."""
+
+
+class Part(Settings):
+    """One embedding among those that a concatenation puts side by side."""
+
+    run: str
+    """Run of the study."""
+    pooling: str
+    """One of its poolings, e.g. cls."""
+
+
+Figure = Literal[
+    "figure1",
+    "figure2",
+    "figure3",
+    "figure4",
+    "figure5",
+    "figure6",
+    "figureS7",
+    "figureS8",
+    "figureS9",
+]
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class Shared(Settings):
@@ -88,8 +116,15 @@ class StudyFile(Settings):
     """Runs of config/runs."""
     ablations: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], AblationUse] = {}
     """Name to what is changed; trained and compared by the target `ablations`."""
+    concatenations: dict[Name, Annotated[tuple[Part, ...], Field(min_length=2)]] = {}
+    """Name to the embeddings of several runs that stand side by side, unscaled, as one more model; it has the seeds
+    that all of them have."""
+    task_models: dict[Task, tuple[str, ...]] = {}
+    """Task to the models that it scores, `run` or `run/seed`, `pca` among them; every model for a task not named."""
     check_run: str | None = None
     """Run in which the planted truth of the synthetic census is looked for."""
+    figures: tuple[Figure, ...] | None = None
+    """Figures that are made, if there are results for them; null: all of them."""
     annotation: dict[str, Any] = {}
     """Overrides of the shared key."""
     learnability: dict[str, Any] = {}

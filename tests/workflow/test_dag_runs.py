@@ -13,7 +13,17 @@ from clone import clone
 pytestmark = pytest.mark.slow
 
 LEARNABILITY = ["learnability", "winners", "crosstab", "sensitivity", "detection", "gating"]
-TABLES = [*(f"table{n}" for n in (1, 2, 3, 4, 5, 6, 7, 14)), "macro_f1", "ontology", "controls", *LEARNABILITY]
+TABLES = [
+    *(f"table{n}" for n in (1, 2, 3, 4, 5, 6, 7, 14)),
+    "macro_f1",
+    "ontology",
+    "controls",
+    "ranks",
+    "pairs",
+    "contents",
+    "inconsistencies",
+    *LEARNABILITY,
+]
 FIGURES = ["figure2", "figure3"]
 STAGES = ("resources", "corpus", "pretrain", "annotation", "learnability", "benchmarks", "paper")
 SUMMARY = re.compile(rf"({'|'.join(STAGES)}) [^:]+: \S.*")
@@ -40,6 +50,18 @@ def test_table_is_well_formed(results, name):
     assert table.columns.is_unique
     assert not any(str(column).startswith("Unnamed") for column in table)
     assert not table.duplicated().any()
+
+
+def test_tables_are_pages_too_and_the_numbered_ones_latex(results):
+    written = {kind: {path.stem for path in (results / "tables").glob(f"*.{kind}")} for kind in ("html", "tex")}
+    assert written == {"html": set(TABLES), "tex": {name for name in TABLES if re.fullmatch(r"table\d+", name)}}
+
+
+def test_every_item_of_the_paper_is_there_or_said_to_be_missing(results):
+    table = pd.read_csv(results / "tables/contents.csv", keep_default_na=False)
+    assert ((table["file"] == "") != (table["missing"] == "")).all()
+    assert all((results.parents[1] / path).exists() for path in table["file"] if path)
+    assert (table.loc[table["item"] == "Figure 4", "missing"] == "left out by the key figures of the study file").all()
 
 
 def test_no_other_tables_and_figures(results):

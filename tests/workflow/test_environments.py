@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from scfm.code import modules_of
+from scfm.datasets import EMBEDDING_TASKS
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = {path.stem: path for path in (ROOT / "envs").glob("*.yaml")}
@@ -19,11 +20,20 @@ GRAPH = grimp.build_graph("scfm", include_external_packages=True, cache_dir=None
 PACKAGES = {"yaml": "pyyaml", "sklearn": "scikit-learn", "tiledbsoma_ml": "tiledbsoma-ml"}
 # Needed without an import: by pandas, by scanpy, by papermill, for the dataset that comes with it, by torch.
 INDIRECT = {"pyarrow", "igraph", "ipykernel", "scanpy", "tensorboard"}
+# Of an extra, which whoever asks for it installs.
+OPTIONAL = {"scvi"}
+FILES = {path.stem: path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk")}
 RULES = {
     match[1]: match[2]
-    for path in (ROOT / "workflow/rules").glob("*.smk")
-    for match in re.finditer(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", path.read_text(), re.M | re.S)
+    for text in FILES.values()
+    for match in re.finditer(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", text, re.M | re.S)
 }
+# Rules that stand in a loop, once for each task or figure.
+LOOPS = [
+    loop for text in FILES.values() for loop in re.findall(r"^for (\w+) in [^\n]+:\n(.*?)(?=^\S|\Z)", text, re.M | re.S)
+]
+RULES |= {task: body.replace("{task}", task) for name, body in LOOPS if name == "task" for task in EMBEDDING_TASKS}
+RULES |= {f"each {name}": body for name, body in LOOPS if name != "task" and "rule:" in body}
 
 
 @cache
@@ -44,7 +54,7 @@ def imports(names):
     """Packages that the code called `names` and the command line import, directly or through other modules of scfm."""
     modules = modules_of(*names) if names else ()
     found = {"typer"}.union(*(GRAPH.find_modules_directly_imported_by(module) for module in modules))
-    third = {name for name in found if name.split(".")[0] not in (*sys.stdlib_module_names, "scfm")}
+    third = {name for name in found if name.split(".")[0] not in {*sys.stdlib_module_names, "scfm", *OPTIONAL}}
     return {PACKAGES.get(name, name) for name in third}
 
 

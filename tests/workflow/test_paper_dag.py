@@ -5,7 +5,7 @@ import re
 import pytest
 
 LOCAL = {"run_settings", "manifest"}
-GPU = {"train", "embed", "ontology"}
+GPU = {"train", "embed", "ontology", "finetune"}
 NO_NETWORK = """
 import socket
 

@@ -6,9 +6,10 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-TABLES_FROM_TIDY = {f"table_from_tidy {n}" for n in ("table5", "table6", "table7", "macro_f1", "ontology", "controls")}
-FROM_TIDY = {"table4", "results", *TABLES_FROM_TIDY, "claims", "report"}
-FROM_GENES = {"agreement", "table2", "table3", "learnability_tables", "figure2", "claims", "report"}
+TABLES = ("table5", "table6", "table7", "macro_f1", "ontology", "controls", "ranks")
+TABLES_FROM_TIDY = {f"table_from_tidy {name}" for name in TABLES}
+FROM_TIDY = {"table4", "pairs", "results", *TABLES_FROM_TIDY, "table_pages", "claims", "report"}
+FROM_GENES = {"agreement", "table2", "table3", "learnability_tables", "table_pages", "figure2", "claims", "report"}
 
 
 def scores(*models):
@@ -52,7 +53,12 @@ EDITS = {
         "paper: { dpi: 100 }\ndescription:",
         {"figure2", "figure3", "corpus_figures", "report"},
     ),
-    "resamples of the claims": (STUDY, "description:", "paper: { bootstrap: 500 }\ndescription:", {"claims", "report"}),
+    "resamples of the claims": (
+        STUDY,
+        "description:",
+        "paper: { bootstrap: 500 }\ndescription:",
+        {"claims", "pairs", "table_pages", "report"},
+    ),
     "quality threshold of cells": (STUDY, "min_counts: 20", "min_counts: 25", SCAN | SELECTED),
     "quality threshold of genes": (STUDY, "min_cells: 5", "min_cells: 6", SELECTED),
     "seed of the split": (STUDY, "seed: 42", "seed: 43", SELECTED),
@@ -84,8 +90,24 @@ EDITS = {
         'published: "0.87"',
         {"claims", "report"},
     ),
-    "claim": ("config/claims.yaml", "MLM (CLS) in the overall score", "MLM (CLS) in the score", {"claims", "report"}),
-    "caption": ("workflow/report/table5.rst", "Score of zero-shot", "The score of zero-shot", {"report"}),
+    "published value of a table": (
+        "config/published/table1.csv",
+        "Hidden width,encoder.hidden,384,384,paper",
+        "Hidden width,encoder.hidden,384,385,paper",
+        {"table1", "table_pages", "report"},
+    ),
+    "claim": (
+        "config/claims.yaml",
+        "MLM (CLS) in the overall score",
+        "MLM (CLS) in the score",
+        {"claims", "report"},
+    ),
+    "caption": (
+        "workflow/report/table5.rst",
+        "Score of zero-shot",
+        "The score of zero-shot",
+        {"table_pages", "report"},
+    ),
     "notebook": ("notebooks/figure3.ipynb", "# Figure 3: zero-shot", "# Figure 3, zero-shot", {"figure3", "report"}),
     "docstring": (TREND, '"""The trend of the error', '"""Trend of the error', set()),
     "comment in the library": (TREND, "import numpy as np", "import numpy as np  # arrays", set()),
@@ -98,6 +120,7 @@ EDITS = {
         LEARNT,
     ),
     "function of one command": (COMMANDS, 'text.partition(":")', 'text.partition("/")', AGREED),
+    "style of the report": ("src/scfm/paper/report.css", "#verdict p {", "#verdict > p {", {"report"}),
     "template of the report": ("src/scfm/paper/report.html.j2", "</body>", "<!-- end --></body>", {"report"}),
 }
 

@@ -14,6 +14,8 @@ FOLDER = ROOT / "workflow" / "schemas"
 FILES = [
     ("config", "config/config.yaml"),
     ("resources", "config/resources.yaml"),
+    ("claims", "config/claims.yaml"),
+    ("inconsistencies", "config/inconsistencies.yaml"),
     *(("study", f"config/studies/{path.name}") for path in (ROOT / "config/studies").glob("*.yaml")),
     *(("run", f"config/runs/{path.name}") for path in (ROOT / "config/runs").glob("*.yaml")),
 ]

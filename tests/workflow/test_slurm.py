@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.long, pytest.mark.xdist_group("slurm")]
 
 GPU = {"train", "embed", "ontology"}
 SITE = {"SLURM_STATUS_COMMAND": "squeue", "SLURM_ACCOUNT": "lab7"}
-LOCAL = {"run_settings"}
+LOCAL = {"run_settings", "inconsistencies"}
 TRAINING = re.compile(r"python -m scfm pretrain train ")
 # No long waits between jobs; logs of jobs that ended well are kept.
 QUICK = ("--slurm-init-seconds-before-status-checks", "5", "--slurm-keep-successful-logs", "--latency-wait", "5")
@@ -32,7 +32,7 @@ GROUPS = {
     "learning": "learn agreement check table2 table3 learnability_tables figure2",
     "integrations": "integration",
     "probes": "probe",
-    "paper": "table1 table4 table14 table_from_tidy results figure3 claims report",
+    "paper": "table1 table4 table14 table_from_tidy pairs contents table_pages results figure3 claims report",
 }
 GROUPED = ("--groups", *(f"{rule}={group}" for group, rules in GROUPS.items() for rule in rules.split()))
 GROUPED += ("--group-components", "integrations=4", "probes=4", "learning=2")

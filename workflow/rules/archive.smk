@@ -4,7 +4,7 @@ from scfm.archive import workflow_digest
 
 rule archive:
     input:
-        [RESULTS / "report.html", RESULTS / "claims.csv", *table_files(), *figure_files()],
+        [RESULTS / "report.html", RESULTS / "claims.csv", *table_files(), *table_pages(), *figure_files()],
     output:
         RESULTS.with_name(f"{STUDY.name}.tar"),
     log:

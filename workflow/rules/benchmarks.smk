@@ -6,6 +6,8 @@ rule prepare:
         deposit=lambda w: deposit(w.dataset),
         hgnc=resource("hgnc"),
         cell_ontology=resource("cell_ontology"),
+        orthologs=lambda w: [resource(name) for name in [STUDY.orthologs(w.dataset)] if name],
+        library=lambda w: resource(LIBRARY) if STUDY.preparation(w.dataset).library else [],
     output:
         BENCHMARKS / "datasets" / "{dataset}.h5ad",
     log:
@@ -19,10 +21,12 @@ rule prepare:
         runtime=30,
     params:
         settings=lambda w: as_json(STUDY.preparation(w.dataset)),
+        library=lambda w, input: f"--library {input.library}" if input.library else "",
+        orthologs=lambda w, input: f"--orthologs {input.orthologs}" if input.orthologs else "",
         code=code("scfm.benchmarks.commands:prepare"),
     shell:
         "python -m scfm benchmarks prepare --dataset-settings {params.settings:q} --input {input.deposit} --hgnc {input.hgnc}"
-        " --cell-ontology {input.cell_ontology} --out {output} 2>&1 | tee {log}"
+        " --cell-ontology {input.cell_ontology} {params.orthologs} {params.library} --out {output} 2>&1 | tee {log}"
 
 
 rule contamination:
@@ -43,7 +47,11 @@ rule contamination:
         mem_mb=4000,
         runtime=30,
     params:
-        settings=lambda w: exposure([w.of.removeprefix("_of_")]) if w.of else exposure(STUDY.file.runs, pca=1.0),
+        settings=lambda w: (
+            exposure([w.of.removeprefix("_of_")])
+            if w.of
+            else exposure(STUDY.file.runs, STUDY.embeddings, **dict.fromkeys(BASELINES, 1.0))
+        ),
         shards=CORPUS / "shards",
         code=code("scfm.benchmarks.commands:contamination"),
     shell:
@@ -53,24 +61,27 @@ rule contamination:
 
 rule embed:
     input:
-        datasets=prepared(),
+        datasets=lambda w: prepared(model=w.model),
         contamination=lambda w: contamination(w.model),
-        model=lambda w: [] if w.model == "pca" else model_folder(w.model, w.seed) / "model.safetensors",
+        model=lambda w: embedder(w.model, w.seed),
     output:
         BENCHMARKS / "embed" / "{model}" / "{seed}.h5ad",
     log:
         LOGS / "benchmarks" / "embed" / "{model}-{seed}.log",
     benchmark:
         RESULTS / "benchmark" / "benchmarks" / "embed-{model}-{seed}.tsv"
+    wildcard_constraints:
+        model="|".join([*STUDY.runs, *STUDY.embeddings, *BASELINES]),
+    priority: 1
     conda:
         "../../envs/model.yaml"
     resources:
-        **gpus(lambda w: min(GPUS, 1) if w.model != "pca" else 0),
+        **gpus(lambda w: min(GPUS, 1) if w.model in STUDY.runs else 0),
         mem_mb=4000,
         runtime=120,
     params:
-        model=lambda w: w.model if w.model == "pca" else model_folder(w.model, w.seed),
-        settings=lambda w: as_json(STUDY.benchmarks.pca if w.model == "pca" else {}),
+        model=lambda w: model_folder(w.model, w.seed) if w.model in STUDY.runs else embedder(w.model, w.seed) or w.model,
+        settings=lambda w: embedder_settings(w.model),
         device=STUDY.shared.device,
         code=code("scfm.benchmarks.commands:embed", "scfm.model"),
     shell:
@@ -79,50 +90,58 @@ rule embed:
         " --device {params.device} --out {output} 2>&1 | tee {log}"
 
 
-rule integration:
+# Embeddings of several runs of one seed side by side, as one more model.
+rule concatenate:
     input:
-        rules.embed.output,
+        lambda w: [embedded(part.run, w.seed) for part in STUDY.file.concatenations[w.model]],
     output:
-        BENCHMARKS / "integration" / "{model}" / "{seed}.csv",
+        BENCHMARKS / "embed" / "{model}" / "{seed}.h5ad",
     log:
-        LOGS / "benchmarks" / "integration" / "{model}-{seed}.log",
+        LOGS / "benchmarks" / "embed" / "{model}-{seed}.log",
     benchmark:
-        RESULTS / "benchmark" / "benchmarks" / "integration-{model}-{seed}.tsv"
+        RESULTS / "benchmark" / "benchmarks" / "embed-{model}-{seed}.tsv"
+    wildcard_constraints:
+        model="|".join(STUDY.file.concatenations) or "none",
     conda:
         "../../envs/analysis.yaml"
     resources:
         mem_mb=4000,
-        runtime=120,
+        runtime=30,
     params:
-        study=STUDY.name,
-        settings=as_json(STUDY.benchmarks.integration),
-        code=code("scfm.benchmarks.commands:integration"),
+        poolings=lambda w: [f"--pooling {part.pooling}" for part in STUDY.file.concatenations[w.model]],
+        code=code("scfm.benchmarks.commands:concatenate"),
     shell:
-        "python -m scfm benchmarks integration --embeddings {input} --study {params.study} --settings {params.settings:q}"
+        "python -m scfm benchmarks concatenate {input} {params.poolings} --run {wildcards.model}"
         " --out {output} 2>&1 | tee {log}"
 
 
-rule probe:
-    input:
-        rules.embed.output,
-    output:
-        BENCHMARKS / "probe" / "{model}" / "{seed}.csv",
-    log:
-        LOGS / "benchmarks" / "probe" / "{model}-{seed}.log",
-    benchmark:
-        RESULTS / "benchmark" / "benchmarks" / "probe-{model}-{seed}.tsv"
-    conda:
-        "../../envs/analysis.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=240,
-    params:
-        study=STUDY.name,
-        settings=as_json(STUDY.benchmarks.probe),
-        code=code("scfm.benchmarks.commands:probe"),
-    shell:
-        "python -m scfm benchmarks probe --embeddings {input} --study {params.study} --settings {params.settings:q}"
-        " --out {output} 2>&1 | tee {log}"
+# One rule for each task that takes embeddings: the task's name is its command, its settings and its folder.
+for task in EMBEDDING_TASKS:
+
+    rule:
+        name:
+            task
+        input:
+            BENCHMARKS / "embed" / "{model}" / "{seed}.h5ad",
+        output:
+            BENCHMARKS / task / "{model}" / "{seed}.csv",
+        log:
+            LOGS / "benchmarks" / task / "{model}-{seed}.log",
+        benchmark:
+            RESULTS / "benchmark" / "benchmarks" / f"{task}-{{model}}-{{seed}}.tsv"
+        conda:
+            "../../envs/analysis.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=240,
+        params:
+            task=task,
+            study=STUDY.name,
+            settings=as_json(getattr(STUDY.benchmarks, task)),
+            code=code(f"scfm.benchmarks.commands:{task}"),
+        shell:
+            "python -m scfm benchmarks {params.task} --embeddings {input} --study {params.study}"
+            " --settings {params.settings:q} --out {output} 2>&1 | tee {log}"
 
 
 rule ontology:
@@ -156,3 +175,32 @@ rule ontology:
         " --seed {wildcards.seed} --study {params.study} --cell-ontology {input.cell_ontology}"
         " --settings {params.settings:q} --contamination {input.contamination} --device {params.device}"
         " --out {output.table} --out-types {output.types} --out-nodes {output.nodes} 2>&1 | tee {log}"
+
+
+rule finetune:
+    input:
+        datasets=prepared("finetune"),
+        contamination=lambda w: contamination(w.run),
+        model=RESULTS / "pretrain" / "{run}" / "{seed}" / "model.safetensors",
+    output:
+        BENCHMARKS / "finetune" / "{run}" / "{seed}.csv",
+    log:
+        LOGS / "benchmarks" / "finetune" / "{run}-{seed}.log",
+    benchmark:
+        RESULTS / "benchmark" / "benchmarks" / "finetune-{run}-{seed}.tsv"
+    conda:
+        "../../envs/model.yaml"
+    resources:
+        **gpus(lambda w: min(GPUS, 1)),
+        mem_mb=4000,
+        runtime=240,
+    params:
+        model=lambda w: model_folder(w.run, w.seed),
+        study=STUDY.name,
+        settings=as_json(STUDY.benchmarks.finetune.model_copy(update={"runs": None})),
+        device=STUDY.shared.device,
+        code=code("scfm.benchmarks.commands:finetune", "scfm.model"),
+    shell:
+        "python -m scfm benchmarks finetune {input.datasets} --model {params.model} --run {wildcards.run}"
+        " --seed {wildcards.seed} --study {params.study} --settings {params.settings:q}"
+        " --contamination {input.contamination} --device {params.device} --out {output} 2>&1 | tee {log}"

@@ -34,10 +34,13 @@ LOGS = Path("logs") / STUDY.name
 PAPER_SCALE = STUDY.scale == "paper"
 GPUS = STUDY.shared.gpus if STUDY.shared.device == "gpu" or (PAPER_SCALE and STUDY.shared.device == "auto") else 0
 
+# What is fit on each dataset, with its settings.
+BASELINES = {"pca": STUDY.benchmarks.pca} | ({"scvi": STUDY.benchmarks.scvi} if STUDY.benchmarks.scvi else {})
+
 
 wildcard_constraints:
     run="|".join(STUDY.runs),
-    model="|".join([*STUDY.runs, "pca"]),
+    model="|".join([*STUDY.runs, *STUDY.file.concatenations, *STUDY.embeddings, *BASELINES]),
     seed=r"\d+",
     part=r"\d+",
     dataset="|".join(STUDY.named("benchmark")) or "none",
@@ -66,8 +69,10 @@ def trained(runs=None):
 
 
 def embedders():
-    """(model, seed) of everything that is benchmarked: models and the PCA baseline."""
-    return [*models(), ("pca", STUDY.benchmarks.pca.seed)]
+    """(model, seed) of everything that is benchmarked: models, concatenations, models of others, baselines."""
+    concatenated = [(name, seed) for name in STUDY.file.concatenations for seed in STUDY.seeds[name]]
+    given = [(name, 0) for name in STUDY.embeddings]
+    return [*models(), *concatenated, *given, *((name, own.seed) for name, own in BASELINES.items())]
 
 
 def options(option, files):

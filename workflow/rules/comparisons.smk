@@ -29,6 +29,12 @@ def contrasts():
     ]
 
 
+def contrasts_with_controls():
+    """Each trained run by its CLS against the same network with random weights and against principal components."""
+    controls = [*(["random/cls"] if "random" in STUDY.runs else []), "pca/pca"]
+    return [f"{run}/cls-{control}" for control in controls for run in STUDY.trained_runs]
+
+
 def ablation_models():
     """(run, seed) of the ablations and of the runs that they are compared with."""
     pairs = [(use.base, name) for name, use in STUDY.file.ablations.items()]

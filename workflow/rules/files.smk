@@ -5,9 +5,12 @@ import shlex
 from scfm.benchmarks.settings import Exposure
 from scfm.corpus.settings import BuildSettings, SourceSettings
 from scfm.corpus.synthetic import corpus_names, dataset_row
+from scfm.datasets import EMBEDDING_TASKS
+from scfm.embeddings import Vectors
 from scfm.genes import HUMAN
 from scfm.learnability import FILES as LEARNABILITY_FILES
-from scfm.study import ANNOTATION_FILES
+from scfm.paper.tables.mouse import SPECIES as MOUSE
+from scfm.study import ANNOTATION_FILES, LIBRARY
 
 CORPUS = RESULTS / "corpus"
 SOURCE = STUDY.corpus.source
@@ -38,9 +41,13 @@ FROM_TIDY = {
     "table5": "5",
     "table6": "6",
     "table7": "7",
+    "table8": "8",
     "macro_f1": "macro-f1",
+    **{f"table{number}": str(number) for number in range(9, 14)},
+    "heldout": "heldout",
     "ontology": "ontology",
     "controls": "controls",
+    "ranks": "ranks",
 }
 
 
@@ -63,6 +70,8 @@ def deposit(name):
         return ancient(Path(row.resource.removeprefix("file:")))
     if row.resource.startswith("synthetic:"):
         return CORPUS / "synthetic" / row.resource.removeprefix("synthetic:")
+    if row.resource.startswith("planted:"):
+        return CORPUS / "planted" / f"{row.resource.removeprefix('planted:')}.h5ad"
     return resource(row.resource)
 
 
@@ -180,25 +189,6 @@ def scored_options(runs=None):
     return [f"--genes {run}:{seed}={learnability_folder(run, seed) / 'genes.parquet'}" for run, seed in trained(runs)]
 
 
-def figure2_parameters():
-    """Parameters of the notebook: the first of these pairs and their first common seed."""
-    first, second = (agreement_pairs() or [("none", "none")])[0]
-    seed = shared_seeds(first, second)[0] if agreement_pairs() else 0
-    runs = {"learnability": str(RESULTS / "learnability"), "first": first, "second": second, "seed": seed}
-    return {**runs, "out": str(RESULTS / "figures" / "figure2"), "dpi": STUDY.paper.dpi}
-
-
-def ontology_tables(kind):
-    """What the ontology task says of each type (`types`) or node (`nodes`)."""
-    return [BENCHMARKS / "ontology" / run / f"{seed}.{kind}.csv" for run, seed in ontology_models()]
-
-
-def figure3_parameters():
-    """Parameters of the notebook, which takes its tables as texts with blanks between."""
-    tables = {kind: " ".join(map(str, ontology_tables(kind))) for kind in ("types", "nodes")}
-    return {**tables, "out": str(RESULTS / "figures" / "figure3"), "dpi": STUDY.paper.dpi}
-
-
 # Benchmarks.
 def tasks(name):
     """Tasks of a dataset: those of the sheet unless the study names its own, be it none."""
@@ -206,12 +196,19 @@ def tasks(name):
     return STUDY.sheet[name].tasks if chosen is None else chosen
 
 
-def prepared(task=None):
-    """Prepared datasets, of one task if named."""
-    names = STUDY.named("benchmark")
+def prepared(task=None, model=None):
+    """Prepared datasets, of one task and for one model if named; scVI reads counts alone."""
+    names = [name for name in STUDY.named("benchmark") if name not in ABSENT]
+    if model == "scvi":
+        names = [name for name in names if STUDY.sheet[name].values == "counts"]
     if task:
         names = [name for name in names if task in tasks(name)]
     return [BENCHMARKS / "datasets" / f"{name}.h5ad" for name in names]
+
+
+def other_species():
+    """Benchmark datasets of another species than human."""
+    return [name for name in STUDY.named("benchmark") if STUDY.sheet[name].species not in ("", HUMAN)]
 
 
 def contamination(model):
@@ -219,11 +216,31 @@ def contamination(model):
     return BENCHMARKS / f"contamination_of_{model}.csv" if model in STUDY.file.ablations else CONTAMINATION
 
 
-def exposure(runs, **others):
-    """Benchmark datasets, and how much of the corpus each model trains on."""
+def exposure(runs, untold=(), **others):
+    """Benchmark datasets, how much of the corpus each model trains on, and models of which that is not known."""
     shares = {run: STUDY.runs[run].corpus_fraction for run in runs} | others
-    rows = [STUDY.sheet[name] for name in STUDY.named("benchmark")]
-    return as_json(Exposure(datasets=tuple(rows), shares=shares))
+    rows = [STUDY.sheet[name] for name in STUDY.named("benchmark") if name not in ABSENT]
+    return as_json(Exposure(datasets=tuple(rows), shares=shares, untold=tuple(untold)))
+
+
+def embedder(model, seed):
+    """What embedding takes as input for a model: nothing for a baseline, else what changes with it."""
+    if model in STUDY.embeddings:
+        name = STUDY.embeddings[model].resource
+        # A new file of vectors is a reason to score them again.
+        return Path(name.removeprefix("file:")) if name.startswith("file:") else resource(name)
+    return [] if model in BASELINES else model_folder(model, seed) / "model.safetensors"
+
+
+def embedder_settings(model):
+    """Settings of a baseline or of the file of vectors; a model directory has its own."""
+    if model in STUDY.embeddings:
+        return as_json(STUDY.embeddings[model].model_dump(mode="json", include=set(Vectors.model_fields)))
+    return as_json(BASELINES.get(model, {}))
+
+
+def embedded(model, seed):
+    return BENCHMARKS / "embed" / model / f"{seed}.h5ad"
 
 
 def ontology_models(among=None):
@@ -232,56 +249,24 @@ def ontology_models(among=None):
     return [(run, seed) for run, seed in chosen if STUDY.runs[run].model.names_cell_types and prepared("ontology")]
 
 
+def task_files(task, among=None):
+    """Tidy tables of a task that scores embeddings, of all the models that it scores or those among some."""
+    return [
+        BENCHMARKS / task / model / f"{seed}.csv"
+        for model, seed in (embedders() if among is None else among)
+        if prepared(task, model) and STUDY.scores(task, model, seed)
+    ]
+
+
+def finetune_models(among=None):
+    """(run, seed) of the models that are fine-tuned, if any dataset asks for it; an ablation is not."""
+    runs = STUDY.benchmarks.finetune.runs or STUDY.file.runs
+    chosen = models() if among is None else among
+    return [(run, seed) for run, seed in chosen if run in runs and prepared("finetune")]
+
+
 def tidy_files(among=None):
     """Every tidy table of the benchmarks, or those of some models."""
-    files = [
-        BENCHMARKS / task / model / f"{seed}.csv"
-        for task in ("integration", "probe")
-        for model, seed in (embedders() if among is None else among)
-        if prepared(task)
-    ]
-    return files + [BENCHMARKS / "ontology" / run / f"{seed}.csv" for run, seed in ontology_models(among)]
-
-
-# Paper.
-def table_file(name):
-    return RESULTS / "tables" / f"{name}.csv"
-
-
-def table_files():
-    names = ["table1", "table2", "table3", *LEARNABILITY_TABLES, "table4", *FROM_TIDY, "table14"]
-    return [table_file(name) for name in names if name != "ontology" or ontology_models()]
-
-
-def report_tables():
-    """Tables that the report shows: also that of the ablations, once it was made; then it is kept up to date."""
-    ablations = table_file("ablations")
-    return [*table_files(), *([ablations] if STUDY.file.ablations and ablations.exists() else [])]
-
-
-def figure_names():
-    return [*(["figure2"] if agreement_pairs() else []), *(["figure3"] if ontology_models() else [])]
-
-
-def figure_files():
-    return [RESULTS / "figures" / name / f"{name}.png" for name in figure_names()]
-
-
-def caption_names():
-    return [
-        "claims",
-        "scatter",
-        *ANNOTATION_TABLES,
-        *(path.stem for path in [*report_tables(), *figure_files(), *corpus_figures()]),
-    ]
-
-
-def print_closing_line(input, log):
-    """Say how many claims have which verdict, and where the report is."""
-    import pandas as pd
-
-    verdicts = pd.read_csv(input.claims[0])["verdict"].value_counts().sort_index()
-    counts = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.items())
-    line = f"study {STUDY.name}: claims: {counts}; open {Path(input.report[0]).resolve()}"
-    Path(log[0]).write_text(f"{line}\n")
-    print(line)
+    files = [file for task in (*EMBEDDING_TASKS, "disease") for file in task_files(task, among)]
+    files += [BENCHMARKS / "ontology" / run / f"{seed}.csv" for run, seed in ontology_models(among)]
+    return files + [BENCHMARKS / "finetune" / run / f"{seed}.csv" for run, seed in finetune_models(among)]

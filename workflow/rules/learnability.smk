@@ -68,7 +68,7 @@ rule learnability_tables:
     params:
         folders=[f"--learnability {run}/{seed}={learnability_folder(run, seed)}" for run, seed in trained()],
         out=RESULTS / "tables",
-        code=code("scfm.paper.commands:learnability"),
+        code=code("scfm.paper.table_commands:learnability"),
     shell:
         "python -m scfm paper table learnability {params.folders} --out {params.out} 2>&1 | tee {log}"
 

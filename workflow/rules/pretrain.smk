@@ -20,6 +20,8 @@ rule train:
         LOGS / "pretrain" / "{run}" / "{seed}.log",
     benchmark:
         RESULTS / "benchmark" / "pretrain" / "train-{run}-{seed}.tsv"
+    # The longest jobs first: a training that begins last would leave the other cores idle.
+    priority: 2
     # A training that met its time limit goes on from its checkpoint. None, not 0, leaves the number to the profile.
     retries: 5 if PAPER_SCALE else None
     conda:

@@ -88,7 +88,7 @@ def describe(request: "Request", origin: Origin, digests: dict[str, str | None],
 
 def _workflow(crate: "ROCrate") -> "ContextEntity":
     """The main workflow with the software that it ran on, and the folders that belong to it."""
-    from scfm.paper.report import versions
+    from scfm.paper.provenance import versions
 
     installed = versions().set_index("package")["version"]
     software = []

@@ -18,6 +18,7 @@ PARTS = (
     "constraints.txt",
     "docs",
     "envs",
+    "mkdocs.yml",
     "notebooks",
     "profiles",
     "pyproject.toml",

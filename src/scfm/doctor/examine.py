@@ -40,7 +40,8 @@ def examine(folder: Path | None, study: str | None = None, mirror: Path | None =
     Raises:
         ScfmError: the study does not exist, or is asked for without a clone.
     """
-    sections = {"versions": versions(folder), "devices": devices(), "attention": attention()}
+    paths = attention()
+    sections = {"versions": versions(folder), "devices": devices(), "attention": [(p.device, p.text) for p in paths]}
     if folder is None:
         if study:
             raise ScfmError(f"study '{study}': no folder 'config' here; run this in a clone or give --config-folder")
@@ -53,7 +54,7 @@ def examine(folder: Path | None, study: str | None = None, mirror: Path | None =
     sections["disk"] = disk(root / shared.results, root / shared.work)
     sections["mirror"] = mirror_files(shared.mirror, root, folder / "resources.yaml")
     sections["slurm"] = slurm(root)
-    machine = Machine.here(root)
+    machine = Machine.here(root, frozenset(path.device for path in paths if not path.sound))
     names = [study] if study else sorted(path.stem for path in (folder / "studies").glob("*.yaml"))
     missing = {name: what_is_missing(config | {"study": name}, folder, machine) for name in names}
     sections["studies"] = [(name, found.text()) for name, found in missing.items()]

@@ -3,11 +3,12 @@
 import os
 import platform
 import subprocess
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from scfm import __version__
-from scfm.paper.report import PACKAGES
+from scfm.paper.provenance import PACKAGES
 
 GB = 1e9
 PLUGIN = "snakemake-executor-plugin-slurm"
@@ -85,8 +86,20 @@ def devices() -> list[tuple[str, str]]:
     return rows if len(rows) > 1 else [*rows, ("GPU", "none visible")]
 
 
-def attention() -> list[tuple[str, str]]:
-    """The path that `scfm.models.attention` takes on each device, and its distance from the closed form."""
+@dataclass(frozen=True)
+class Attention:
+    """One path of `scfm.models.attention` on one device."""
+
+    device: str
+    """CPU, or GPU and its number."""
+    text: str
+    """The path, and its distance from the closed form or why it fails."""
+    sound: bool
+    """Whether it runs and agrees with the closed form."""
+
+
+def attention() -> list[Attention]:
+    """The paths that `scfm.models.attention` takes on each device."""
     import torch
 
     paths = [("CPU", "padded", torch.device("cpu"), torch.float32)]
@@ -94,10 +107,12 @@ def attention() -> list[tuple[str, str]]:
         device = torch.device("cuda", number)
         paths.append((f"GPU {number}", "variable-length kernel", device, torch.bfloat16))
         paths.append((f"GPU {number}", "padded", device, torch.float32))
-    return [(label, f"{path}, {_agreement(device, dtype)}") for label, path, device, dtype in paths]
+    checks = [(label, path, *_agreement(device, dtype)) for label, path, device, dtype in paths]
+    return [Attention(label, f"{path}, {text}", sound) for label, path, text, sound in checks]
 
 
-def _agreement(device, dtype) -> str:
+def _agreement(device, dtype) -> tuple[str, bool]:
+    """What to say of attention on a device, and whether it is sound."""
     import torch
 
     from scfm.models.attention import attend
@@ -110,10 +125,11 @@ def _agreement(device, dtype) -> str:
         given = [x.to(device) for x in (query, key, value, starts)]
         found = attend(*given, max(LENGTHS)).double().cpu()
     except (ImportError, NotImplementedError, RuntimeError) as error:
-        return f"{kind}: fails ({' '.join(str(error).split())[:200]})"
+        return f"{kind}: fails ({' '.join(str(error).split())[:200]})", False
     distance = float((found - closed_form(query, key, value, starts)).abs().max())
-    verdict = "agrees with" if distance <= TOLERANCE[kind] else "DIFFERS FROM"
-    return f"{kind}: {verdict} the closed form on a tiny input (largest difference {distance:.0e})"
+    sound = distance <= TOLERANCE[kind]
+    verdict = "agrees with" if sound else "DIFFERS FROM"
+    return f"{kind}: {verdict} the closed form on a tiny input (largest difference {distance:.0e})", sound
 
 
 def closed_form(query, key, value, starts):

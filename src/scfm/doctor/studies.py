@@ -26,13 +26,15 @@ class Machine:
     """Visible GPUs."""
     cluster: bool
     """Whether jobs can be sent to Slurm."""
+    unsound: frozenset[str] = frozenset()
+    """Devices on which attention fails or computes something else: CPU, GPU 0."""
 
     @classmethod
-    def here(cls, root: Path) -> "Machine":
+    def here(cls, root: Path, unsound: frozenset[str]) -> "Machine":
         """This machine."""
         import torch
 
-        return cls(root, torch.cuda.device_count(), configuration() is not None)
+        return cls(root, torch.cuda.device_count(), configuration() is not None, unsound)
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ def what_is_missing(config: dict, folder: Path, machine: Machine) -> Needs:
         study = Study(config, folder)
     except ScfmError as error:
         return Needs([str(error)], [])
-    parts = (_files(study, machine.root), _disk(study, machine.root), _gpu(study, machine), _census(study))
+    machinery = (_gpu(study, machine), _attention(study, machine))
+    parts = (_files(study, machine.root), _disk(study, machine.root), *machinery, _census(study))
     return Needs([text for part in parts for text in part.missing], [text for part in parts for text in part.notes])
 
 
@@ -123,6 +126,12 @@ def _gpu(study: Study, machine: Machine) -> Needs:
     if machine.cluster:
         return Needs([], [f"{seen} here: run it with --profile slurm, where jobs ask for theirs"])
     return Needs([f"{seen} (device: cpu forces the CPU)"], [])
+
+
+def _attention(study: Study, machine: Machine) -> Needs:
+    """A GPU that is visible is one that models run on, unless the CPU is forced."""
+    used = {name for name in machine.unsound if name == "CPU" or study.shared.device != "cpu"}
+    return Needs([f"attention is not sound on {name} (see above)" for name in sorted(used)], [])
 
 
 def _census(study: Study) -> Needs:

@@ -1,0 +1,25 @@
+# Datasets that a study may lack, and the tables that say so.
+
+# Tables of tasks whose datasets may be missing, with the published figures that they show.
+WITH_NEEDS = {"moa": ["config/published/figure6.csv"], "disease": []}
+
+
+def absent():
+    """Optional datasets whose file is not there, with its path; one prepared before, as in an archive, counts as there."""
+    optional = [name for name in STUDY.named("benchmark") if STUDY.use(name).optional]
+    files = {name: deposit(name) for name in optional if STUDY.sheet[name].resource.startswith("file:")}
+    there = [name for name in files if (BENCHMARKS / "datasets" / f"{name}.h5ad").exists()]
+    return {name: path for name, path in files.items() if name not in there and not Path(path).exists()}
+
+
+ABSENT = absent()
+
+
+def asks_for(task):
+    """Whether the study names a dataset for a task, be its file there or not."""
+    return any(task in tasks(name) for name in STUDY.named("benchmark"))
+
+
+def needed(task):
+    """Options that name the datasets of a task whose files are not there."""
+    return [f"--needs {name}={path}" for name, path in ABSENT.items() if task in tasks(name)]

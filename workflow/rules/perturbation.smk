@@ -1,0 +1,73 @@
+# Drugs with mechanisms and a state that comes with a disease: datasets with planted answers, the task that reads
+# expression too (`moa` is among those of embeddings alone), and their tables.
+
+
+# Beside the census, with generators of their own: the census does not change with them.
+rule plant:
+    output:
+        CORPUS / "planted" / "{kind}.h5ad",
+    log:
+        LOGS / "corpus" / "plant-{kind}.log",
+    benchmark:
+        RESULTS / "benchmark" / "corpus" / "plant-{kind}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        settings=as_json(SOURCE),
+        code=code("scfm.corpus.commands:plant"),
+    shell:
+        "python -m scfm corpus plant {wildcards.kind} --settings {params.settings:q} --out {output} 2>&1 | tee {log}"
+
+
+# It reads the cells' expression and conditions beside their embeddings.
+rule disease:
+    input:
+        datasets=prepared("disease"),
+        embeddings=rules.embed.output,
+    output:
+        table=BENCHMARKS / "disease" / "{model}" / "{seed}.csv",
+        clusters=BENCHMARKS / "disease" / "{model}" / "{seed}.clusters.csv",
+    log:
+        LOGS / "benchmarks" / "disease" / "{model}-{seed}.log",
+    benchmark:
+        RESULTS / "benchmark" / "benchmarks" / "disease-{model}-{seed}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        study=STUDY.name,
+        settings=as_json(STUDY.benchmarks.disease),
+        code=code("scfm.benchmarks.commands:disease"),
+    shell:
+        "python -m scfm benchmarks disease {input.datasets} --embeddings {input.embeddings} --study {params.study}"
+        " --settings {params.settings:q} --out {output.table} --out-clusters {output.clusters} 2>&1 | tee {log}"
+
+
+# A table of tidy results says which file it needs, if one is missing.
+rule table_with_needs:
+    input:
+        tidy=lambda w: task_files(w.table),
+        published=lambda w: WITH_NEEDS[w.table],
+    output:
+        report(RESULTS / "tables" / "{table}.csv", category="tables", caption=f"{REPORTS}/{{table}}.rst"),
+    log:
+        LOGS / "paper" / "{table}.log",
+    benchmark:
+        RESULTS / "benchmark" / "paper" / "{table}.tsv"
+    wildcard_constraints:
+        table="|".join(WITH_NEEDS),
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        tidy=lambda w: options("--tidy", task_files(w.table)),
+        needs=lambda w: needed(w.table),
+        published=lambda w: options("--published", WITH_NEEDS[w.table]),
+        code=code("scfm.paper.optional_commands:moa", "scfm.paper.optional_commands:disease"),
+    shell:
+        "python -m scfm paper table {wildcards.table} {params.tidy} {params.published} {params.needs} --out {output}"
+        " 2>&1 | tee {log}"
