@@ -22,6 +22,9 @@ REFUSED = re.compile(
     re.M,
 )
 
+RECORD = re.compile(r"^\s*OSError: \[Errno 28\] No space left on device", re.M)
+"""What Snakemake says of a file of its own."""
+
 
 @pytest.fixture
 def mounted(need, tmp_path):
@@ -94,22 +97,29 @@ def read(path):
     return None
 
 
-def check_whole(folder):
-    """Nothing temporary is left below a folder, and whatever stands there can be read."""
+def check_whole(folder, full=False):
+    """Nothing temporary is left below a folder, and whatever stands there can be read.
+
+    On a full disk Snakemake's own record of a job may be empty: it fails the job, which is run again.
+    """
     for path in folder.rglob("*"):
         inside = path.relative_to(folder).parts
         if "soma" in inside or not path.is_file() or path.name in ("lock", "README.md"):
             continue
         assert path.name == ".snakemake_timestamp" or not any(part.startswith(".") for part in inside), path
-        if not path.name.startswith("."):
+        unwritten = full and "benchmark" in inside and path.stat().st_size == 0
+        if not path.name.startswith(".") and not unwritten:
             read(path)
 
 
 def assert_refused(done, *folders):
-    """Snakemake failed, each sentence names a file below these folders, and no traceback is ours."""
+    """Snakemake failed, each sentence names a file below these folders, and no traceback is ours.
+
+    There is none where a job has done its part and Snakemake cannot write its record of it.
+    """
     assert done.returncode != 0, done.stdout
     named = set(REFUSED.findall(done.stdout))
-    assert named, done.stdout
+    assert named or RECORD.search(done.stdout), done.stdout
     assert all(any(name.startswith(folder) for folder in folders) for name in named), named
     assert not re.search(r'File ".*(/src/scfm/|h5py/)', done.stdout), done.stdout
     assert "Segmentation fault" not in done.stdout
@@ -129,14 +139,16 @@ def test_a_chain_of_runs_on_disks_that_fill(finished, mounted, tiny, tmp_path):
         mounted(work, f"size={work_size}")
         done = copy.run(*tiny, "--cores", "2")
         assert_refused(done, "results/tiny/", "work/tiny/")
-        assert any(name.startswith(named) for name in REFUSED.findall(done.stdout)), done.stdout
-        check_whole(results)
+        refused = [name for name in REFUSED.findall(done.stdout) if name.startswith(named)]
+        assert refused or (named == "results/tiny/" and RECORD.search(done.stdout)), done.stdout
+        check_whole(results, full=True)
         check_whole(work)
         assert relative_files(results) >= finished_files
         finished_files = relative_files(results)
     mounted(results, "size=64m")
     done = copy.run(*tiny, "--cores", "2")
     assert done.returncode == 0, done.stdout
+    check_whole(results)
     assert differences(whole, results / "tiny") == []
 
     mounted(results, "ro,size=64m")
