@@ -21,7 +21,7 @@ def moa_table(tidy: pd.DataFrame, published: Path, needs: Mapping[str, object]) 
 
     Args:
         tidy: results of the task moa, or none.
-        published: CSV with the columns `PUBLISHED`.
+        published: CSV with the columns `PUBLISHED`; `run` names our runs that a figure is of, with spaces between.
         needs: dataset to the file that is not there.
 
     Returns:
@@ -57,11 +57,11 @@ def _row(key: tuple[str, str, str], own: pd.DataFrame) -> dict:
 
 
 def _difference(key: tuple[str, str, str], own: pd.DataFrame, printed: pd.DataFrame) -> dict:
-    """The published figure of the kind of run (wced for wced_multitask) on the same dataset, and how ours differs."""
+    """The figure published for such a run on the same dataset, and how ours differs."""
     run, pooling, dataset = key
-    kinds = printed["run"].isin([run, run.partition("_")[0]]) & (printed["pooling"] == pooling)
-    if dataset != PUBLISHED_DATASET or not kinds.any():
+    same = [run in str(runs).split() for runs in printed["run"]] & (printed["pooling"] == pooling)
+    if dataset != PUBLISHED_DATASET or not same.any():
         return {}
-    figure = printed.loc[kinds, "published_auroc"].iloc[0]
+    figure = printed.loc[same, "published_auroc"].iloc[0]
     ours = own.loc[own.metric == "auroc", "mean"].iloc[0]
     return {"published_auroc": figure, "difference": ours - figure}
