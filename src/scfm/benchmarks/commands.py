@@ -115,9 +115,7 @@ def embed(
     from scfm.benchmarks.embed import embed as embed_all
     from scfm.benchmarks.embedders import open_embedder
     from scfm.benchmarks.seen import read_contamination
-    from scfm.memory import keep_freed_memory
 
-    keep_freed_memory()
     seen = read_contamination(contamination) if contamination else None
     adata = embed_all(open_embedder(model, settings, device), datasets, run, seed, seen)
     with whole(out) as temporary:
@@ -237,10 +235,8 @@ def ontology(
     from scfm.benchmarks.ontology import annotate
     from scfm.benchmarks.results import write_tidy
     from scfm.benchmarks.seen import read_contamination
-    from scfm.memory import keep_freed_memory
     from scfm.ontology import Ontology
 
-    keep_freed_memory()
     task = parse(OntologyTask, settings, "--settings")
     whose = {"study": study, "run": run, "seed": seed}
     seen = read_contamination(contamination) if contamination else None
