@@ -130,6 +130,14 @@ def test_a_gpu_embeds_in_the_precision_of_training(model, toy_adata, monkeypatch
     np.testing.assert_allclose(model.node_probabilities(toy_adata), chances, atol=0.02)
 
 
+def test_the_precision_that_is_asked_for(toy_model, toy_adata):
+    single = load(toy_model, "cpu").embed(toy_adata)["cls"]
+    half = load(toy_model, "cpu", "bf16-mixed").embed(toy_adata)["cls"]
+    assert 0 < np.abs(half - single).max() < 0.05 * np.abs(single).max()
+    with pytest.raises(ScfmError, match="precision: 'bf16' is not known; choose 32-true, bf16-mixed, 16-mixed"):
+        load(toy_model, "cpu", "bf16")
+
+
 def test_batches_keep_like_lengths_together_within_both_limits(monkeypatch):
     monkeypatch.setattr(batches, "MOST_TOKENS", 10)
     genes = np.array([9, 2, 40, 3, 3, 1, 30])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from scfm.device import torch_device
 from scfm.errors import ScfmError
 from scfm.files import must_exist, whole
 from scfm.matching import find, match
@@ -59,15 +60,17 @@ def write_model(
         gene_errors.to_parquet(folder / "gene_errors.parquet", index=False)
 
 
-def load(path: Path | str, device: str = "auto") -> "Model":
+def load(path: Path | str, device: str = "auto", precision: str | None = None) -> "Model":
     """Load a model directory.
 
     Args:
         device: `auto` (a GPU if one is visible), `cpu` or `gpu`.
+        precision: of matrix products, `32-true`, `bf16-mixed` or `16-mixed`; left out, that of training on a GPU, and
+            `32-true` on a CPU. Vectors in half precision differ in the third digit, also with the batch size.
 
     Raises:
-        ScfmError: a file is missing or damaged, the weights do not fit the configuration, or no GPU is visible where
-            one is asked for.
+        ScfmError: a file is missing or damaged, the weights do not fit the configuration, no GPU is visible where one
+            is asked for, an unknown precision.
     """
     import torch
     from safetensors import SafetensorError
@@ -76,8 +79,10 @@ def load(path: Path | str, device: str = "auto") -> "Model":
     from scfm.models.bmfm.gene_vectors import vectors_among
     from scfm.models.bmfm.network import Network
     from scfm.models.bmfm.settings import Bmfm
+    from scfm.pretrain.precision import must_know
 
-    path, chosen = Path(path), _device(device)
+    path, chosen = Path(path), torch_device(device)
+    must_know(precision)
     for name in FILES:
         must_exist(path / name, "part of a model directory")
     try:
@@ -101,19 +106,7 @@ def load(path: Path | str, device: str = "auto") -> "Model":
         network.load_state_dict(weights)
     except (RuntimeError, ValueError, LookupError) as error:
         raise ScfmError(f"{path / 'model.safetensors'}: weights do not fit config.json; retrain the run") from error
-    return Model(network.to(chosen).eval(), genes, tree, about, classes, calibration)
-
-
-def _device(name: str) -> str:
-    """Torch's name of a device."""
-    import torch
-
-    if name not in ("auto", "cpu", "gpu"):
-        raise ScfmError(f"device: '{name}' is not known; choose auto, cpu or gpu")
-    there = torch.cuda.is_available()
-    if name == "gpu" and not there:
-        raise ScfmError("device: 'gpu' is asked for and none is visible; choose auto or cpu")
-    return "cuda" if there and name != "cpu" else "cpu"
+    return Model(network.to(chosen).eval(), genes, tree, about, classes, calibration, precision)
 
 
 class Model:
@@ -127,9 +120,10 @@ class Model:
         about: dict,
         classes: dict,
         calibration: dict | None = None,
+        precision: str | None = None,
     ):
         self.network, self.gene_table, self.tree, self.about, self.classes = network, genes, tree, about, classes
-        self.calibration = calibration or {}
+        self.calibration, self.asked_precision = calibration or {}, precision
 
     @property
     def temperature(self) -> float:
@@ -289,8 +283,9 @@ class Model:
         return counts, labels, torch.from_numpy(there)[None]
 
     def precision(self, device: str) -> str:
-        """Of training on a GPU, whose attention over ragged cells needs half precision; a CPU gains little by it."""
-        return self.about["settings"]["training"]["precision"] if device == "cuda" else "32-true"
+        """What was asked for; else of training on a GPU, whose attention over ragged cells needs half precision."""
+        usual = self.about["settings"]["training"]["precision"] if device == "cuda" else "32-true"
+        return self.asked_precision or usual
 
     def find(self, names: Sequence[str]) -> np.ndarray:
         """Gene index, int64, -1 where unknown, of approved symbols or of Ensembl ids with or without version."""

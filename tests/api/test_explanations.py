@@ -10,6 +10,8 @@ import scfm
 from scfm.api.gradients import attributions, completeness
 from scfm.api.targets import score_of
 from scfm.errors import ScfmError
+from scfm.models.bmfm.encoder import BACKBONES
+from scfm.pretrain.train import train
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +72,18 @@ def test_every_target_is_complete_from_either_baseline(model, toy_adata, target,
 def test_mean_pooled_directions_of_a_plain_model(toy_plain_model, toy_adata):
     table = scfm.explain(toy_adata[:4], toy_plain_model, np.ones(16), pooling="mean", verbose=False)
     assert table.attrs["completeness"] < 0.02
+
+
+@pytest.mark.parametrize("backbone", [name for name in BACKBONES if name != "llama"])  # llama: all tests above
+def test_every_backbone_finds_the_planted_markers(backbone, toy_run, toy_shards, toy_obo, toy_adata, tmp_path):
+    run = toy_run(heads=True, epochs=10, accumulate=1, learning_rate=1e-2, validate_every=5)
+    encoder = run.model.encoder.model_copy(update={"backbone": backbone})
+    run = run.model_copy(update={"model": run.model.model_copy(update={"encoder": encoder})})
+    train(run, "toy_hce/0", 0, toy_shards, toy_obo, tmp_path / "work", tmp_path / "model", 0)
+    cells = toy_adata[toy_adata.obs["type"] == "alpha"].copy()
+    table = scfm.explain(cells, tmp_path / "model", "alpha", verbose=False)
+    assert table.attrs["completeness"] < 0.02
+    assert set(table["gene"].head(3)) <= {f"G{i}" for i in range(10)}
 
 
 def test_batches_change_nothing(model, toy_adata):

@@ -40,8 +40,8 @@ def with_fresh_head(model: Model, classes: list[str], settings: Finetuning, seed
     shared = {name: tensor for name, tensor in weights.items() if not name.startswith("label_heads.") and name in fresh}
     network.load_state_dict(fresh | shared)
     about = model.about | {"settings": model.about["settings"] | {"model": new.model_dump(mode="json")}}
-    device = next(model.network.parameters()).device
-    return Model(network.to(device).eval(), model.gene_table, None, about, {LABEL: classes})
+    network = network.to(model.device).eval()
+    return Model(network, model.gene_table, None, about, {LABEL: classes}, precision=model.asked_precision)
 
 
 def _cls_copied(table: Tensor, first: int, old: int, new: int) -> Tensor:

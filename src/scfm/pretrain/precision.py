@@ -5,8 +5,20 @@ from contextlib import contextmanager
 
 import torch
 
+from scfm.errors import ScfmError
+
 HALF = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 """Name to the type of matrix products under autocast; None where all is float32."""
+
+
+def must_know(precision: str | None) -> None:
+    """None is fine.
+
+    Raises:
+        ScfmError: an unknown name.
+    """
+    if precision not in (None, *HALF):
+        raise ScfmError(f"precision: '{precision}' is not known; choose {', '.join(HALF)}")
 
 
 @contextmanager
