@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,10 @@ def until(condition, what: str) -> None:
 
 def guards(token: str) -> list[str]:
     """Guards of an owner that still run."""
-    lines = [path.read_bytes().replace(b"\0", b" ").decode() for path in Path("/proc").glob("[0-9]*/cmdline")]
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            lines.append(path.read_bytes().replace(b"\0", b" ").decode())
     return [line for line in lines if "guard.py " + token in line and " -S " in line]
 
 
