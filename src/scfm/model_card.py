@@ -204,8 +204,8 @@ def _limits(model: Model) -> str:
     ]
     if own.layers < paper.layers or own.hidden < paper.hidden:
         lines.append(
-            f"- A small model: {own.layers} blocks of width {own.hidden}, where the paper's has {paper.layers} of width "
-            f"{paper.hidden}."
+            f"- A small model: {own.layers} blocks of width {own.hidden}, where the paper's has {paper.layers} of "
+            f"width {paper.hidden}."
         )
     if "finetuned" in about:
         lines.append("- Held-out cells of the fine-tuning were drawn at random and may share donors with the others.")

@@ -23,6 +23,9 @@ class Hub:
         self.thread.start()
 
     def close(self) -> None:
+        """From here on nobody answers; a second call changes nothing."""
+        if not self.thread.is_alive():
+            return
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
@@ -119,7 +122,7 @@ class Handler(BaseHTTPRequestHandler):
     def send(self, status: int, content: object, headers: dict[str, str] | None = None) -> None:
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
-        for key, value in ({"Content-Length": str(len(data))} | (headers or {})).items():
+        for key, value in ({"Content-Length": str(len(data)), "Connection": "close"} | (headers or {})).items():
             self.send_header(key, value)
         self.end_headers()
         if self.command != "HEAD":
