@@ -82,8 +82,8 @@ def from_pretrained(
     """Load a model by its name on the Hugging Face Hub, `hf:owner/name`, or from its directory.
 
     What begins with `hf:` is a name on the Hub, everything else a directory. Files are kept in the cache of
-    `huggingface_hub`; they are fetched once, and where the Hub gives no answer or refuses, the version fetched last is loaded from there,
-    if it is whole.
+    `huggingface_hub`; they are fetched once, and where the Hub gives no answer or refuses, the version fetched last is
+    loaded from there, if it is whole.
 
     Args:
         model: `hf:owner/name`, `hf:owner/name@revision` or a directory.
