@@ -198,14 +198,14 @@ def _licence(licence: str | None) -> str:
 def _limits(model: Model) -> str:
     about, own, paper = model.about, model.network.settings.encoder, Encoder()
     lines = [
-        "- The metrics above are on cells of its own corpus. The directory records no test on other datasets, tissues, "
+        "- The metrics above are on held-out cells of the data it learnt from. The directory records no test on other datasets, tissues, "
         "assays, diseases or species: test it on labelled cells of yours before you rely on it (`scfm bench`).",
         "- Genes outside the vocabulary are not seen; genes of other species need orthologs.",
     ]
     if own.layers < paper.layers or own.hidden < paper.hidden:
         lines.append(
-            f"- A small model: {own.layers} blocks of width {own.hidden}, where the paper's has {paper.layers} of "
-            f"width {paper.hidden}."
+            f"- A small model: its depth is {own.layers} and its width {own.hidden}; the paper's are {paper.layers} "
+            f"and {paper.hidden}."
         )
     if "finetuned" in about:
         lines.append("- Held-out cells of the fine-tuning were drawn at random and may share donors with the others.")
