@@ -198,8 +198,9 @@ def _licence(licence: str | None) -> str:
 def _limits(model: Model) -> str:
     about, own, paper = model.about, model.network.settings.encoder, Encoder()
     lines = [
-        "- The metrics above are on held-out cells of the data it learnt from. The directory records no test on other datasets, tissues, "
-        "assays, diseases or species: test it on labelled cells of yours before you rely on it (`scfm bench`).",
+        "- The metrics above are on held-out cells of the data it learnt from. The directory records no test on other "
+        "datasets, tissues, assays, diseases or species: test it on labelled cells of yours before you rely on it "
+        "(`scfm bench`).",
         "- Genes outside the vocabulary are not seen; genes of other species need orthologs.",
     ]
     if own.layers < paper.layers or own.hidden < paper.hidden:
