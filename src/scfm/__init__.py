@@ -10,9 +10,11 @@ _PUBLIC = {
     "embed": "scfm.api",
     "explain": "scfm.api",
     "finetune": "scfm.api",
+    "from_pretrained": "scfm.api",
     "load": "scfm.model",
+    "push_to_hub": "scfm.api",
 }
-__all__ = ["annotate", "bench", "calibrate", "embed", "explain", "finetune", "load"]
+__all__ = ["annotate", "bench", "calibrate", "embed", "explain", "finetune", "from_pretrained", "load", "push_to_hub"]
 
 try:
     __version__ = version("scfm")

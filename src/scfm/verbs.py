@@ -10,7 +10,7 @@ app = typer.Typer()
 
 Source = Annotated[Path, typer.Argument(metavar="IN.h5ad")]
 Out = Annotated[Path, typer.Argument(metavar="OUT.h5ad")]
-ModelFolder = Annotated[Path, typer.Option("--model", help="model directory")]
+ModelName = Annotated[str, typer.Option("--model", help="model directory, or hf:owner/name of the Hugging Face Hub")]
 Values = Annotated[str | None, typer.Option(help="what the matrix holds: counts, tpm or lognorm; told if left out")]
 Layer = Annotated[str | None, typer.Option(help="layer to read instead of X")]
 Raw = Annotated[bool | None, typer.Option("--raw/--no-raw", help="read raw instead of X")]
@@ -23,7 +23,7 @@ LeastKnown = Annotated[float, typer.Option(help="share of known genes below whic
 def embed(
     source: Source,
     out: Out,
-    model: ModelFolder,
+    model: ModelName,
     pooling: Annotated[list[str] | None, typer.Option(help="cls, mean, …; repeat to put several side by side")] = None,
     key_added: Annotated[str, typer.Option(help="key of obsm")] = "X_scfm",
     values: Values = None,
@@ -49,7 +49,7 @@ def embed(
 def annotate(
     source: Source,
     out: Out,
-    model: ModelFolder,
+    model: ModelName,
     decode: Annotated[str, typer.Option(help="leaf or greedy")] = "leaf",
     threshold: Annotated[float | None, typer.Option(help="stop at the deepest type that is so probable")] = None,
     level: Annotated[int | None, typer.Option(help="stop so many steps below the root at most")] = None,
@@ -78,7 +78,7 @@ def annotate(
 @app.command()
 def calibrate(
     source: Source,
-    model: ModelFolder,
+    model: ModelName,
     column: Annotated[str, typer.Option(help="obs column of ontology ids")] = "cell_type_ontology_term_id",
     values: Values = None,
     layer: Layer = None,
@@ -97,7 +97,7 @@ def calibrate(
 def explain(
     source: Source,
     out: Annotated[Path, typer.Argument(metavar="OUT.csv")],
-    model: ModelFolder,
+    model: ModelName,
     target: Annotated[str, typer.Option(help="Cell Ontology id or name, group:label, or gene:symbol")],
     cells: Annotated[str | None, typer.Option(help="explain the cells of an obs column: column=value")] = None,
     baseline: Annotated[str, typer.Option(help="empty or zero")] = "empty",
@@ -123,7 +123,7 @@ def explain(
 def finetune(
     source: Source,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="model directory to write")],
-    model: ModelFolder,
+    model: ModelName,
     column: Annotated[str, typer.Option(help="obs column of labels")],
     trainable: Annotated[str, typer.Option(help="all, last, head or lora")] = "all",
     last: Annotated[int, typer.Option(help="blocks that learn under last")] = 1,
@@ -145,6 +145,33 @@ def finetune(
     reading = _reading(values, layer, raw, gene_column, orthologs, least_known)
     parts = {"trainable": trainable, "last": last, "rank": rank}
     run(_open(source), model, column, out, **parts, training=training, seed=seed, **reading)
+
+
+@app.command()
+def card(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="model directory")],
+    licence: Annotated[str | None, typer.Option(help="as the Hub names it, e.g. cc-by-4.0")] = None,
+) -> None:
+    """Print the model card: data, objective, training, metrics and limits, from the files of a model directory."""
+    from scfm.model_card import model_card
+
+    print(model_card(model, licence), end="")
+
+
+@app.command()
+def push(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="model directory")],
+    repo_id: Annotated[str, typer.Argument(metavar="REPO_ID", help="owner/name")],
+    licence: Annotated[str | None, typer.Option(help="must be given, as the Hub names it, e.g. cc-by-4.0")] = None,
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="id on the Hub of training data, for the card; repeat")
+    ] = None,
+    private: Annotated[bool, typer.Option(help="for you and your organisation alone")] = False,
+) -> None:
+    """Publish a model directory with its card on the Hugging Face Hub."""
+    from scfm.api.hub import push_to_hub
+
+    push_to_hub(model, repo_id, private=private, licence=licence, datasets=dataset or ())
 
 
 def _reading(values, layer, raw, gene_column, orthologs, least_known) -> dict:

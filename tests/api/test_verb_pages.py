@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 
-@pytest.mark.parametrize("verb", ["embed", "annotate", "explain", "finetune"])
+@pytest.mark.parametrize("verb", ["embed", "annotate", "explain", "finetune", "publish"])
 def test_examples_of_the_page(pytestconfig, toy_model, toy_adata, tmp_path, monkeypatch, verb):
     page = (pytestconfig.rootpath / f"docs/{verb}.md").read_text()
     names = {"adata": toy_adata, "validation": toy_adata.copy(), "model": shutil.copytree(toy_model, tmp_path / "toy")}

@@ -21,7 +21,7 @@ PACKAGES = {"yaml": "pyyaml", "sklearn": "scikit-learn", "tiledbsoma_ml": "tiled
 # Needed without an import: by pandas, by scanpy, by papermill, for the dataset that comes with it, by torch.
 INDIRECT = {"pyarrow", "igraph", "ipykernel", "scanpy", "tensorboard"}
 # Of an extra, which whoever asks for it installs.
-OPTIONAL = {"scvi"}
+OPTIONAL = {"scvi", "huggingface_hub"}
 FILES = {path.stem: path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk")}
 RULES = {
     match[1]: match[2]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 
 from scfm.api.cells import Cells, Reading, describe, to_write
+from scfm.api.hub import on_hub
 from scfm.api.lineages import fit_temperature
 from scfm.errors import ScfmError
 from scfm.files import write_json
@@ -42,6 +43,8 @@ def calibrate(
     Raises:
         ScfmError: there is no such column, no cell has a label below a root; and as `scfm.annotate`.
     """
+    if on_hub(model):
+        raise ScfmError(f"model: '{model}' is on the Hub, and calibrate writes to a directory; name the directory")
     folder, model = Path(model), load(model)
     model.must_annotate()
     if column not in adata.obs:

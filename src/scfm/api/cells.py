@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar
 import numpy as np
 import pandas as pd
 
+from scfm.api.hub import from_pretrained
 from scfm.api.names import LEAST_KNOWN, human_names, known_genes
 from scfm.errors import ScfmError
 from scfm.expression import VALUES, detect_values
-from scfm.model import Model, load
+from scfm.model import Model
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -179,8 +180,8 @@ def describe(facts: dict, cells: int) -> str:
 
 
 def loaded(model: Model | Path | str) -> Model:
-    """The model itself, or loaded from its directory."""
-    return model if isinstance(model, Model) else load(model)
+    """The model itself, or loaded from its directory, or by its name on the Hub, `hf:owner/name`."""
+    return model if isinstance(model, Model) else from_pretrained(model)
 
 
 def to_write(adata: "AnnData", copy: bool) -> "AnnData":

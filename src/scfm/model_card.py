@@ -1,0 +1,234 @@
+"""The model card: what a model directory says about its model, in words, with the front matter that the Hub reads."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from scfm.errors import ScfmError
+from scfm.files import must_exist
+from scfm.model import Model, load
+from scfm.models.bmfm.settings import Encoder
+
+METRICS = "metrics.csv"
+OBJECTIVES = {
+    "mlm": "masked values (MLM): the values of hidden genes are predicted at their own positions",
+    "wced": "whole-cell expression decoding (WCED): the CLS embedding alone predicts every measured gene",
+}
+LOSSES = {
+    "hce": "hierarchical cross-entropy over the Cell Ontology",
+    "sigmoid": "a sigmoid for each term of the Cell Ontology",
+    "cross_entropy": "flat cross-entropy",
+    "focal": "focal loss",
+}
+MEANINGS = {
+    "value": "mean squared error of log-normalised values above 0",
+    "is_zero": "mean cross-entropy of whether a value is 0",
+    "dev_loss": "mean focal loss of held-out cells",
+}
+
+
+def model_card(
+    folder: Path | str, licence: str | None = None, source: str | None = None, datasets: Sequence[str] = ()
+) -> str:
+    """Markdown with YAML front matter; every number is read from the files of the model directory.
+
+    Args:
+        licence: identifier as the Hub knows it, e.g. `cc-by-4.0`; without one, the card says that there is none.
+        source: how others name the model, e.g. `hf:owner/name`; the directory itself where left out.
+        datasets: what the cells come from, by their ids on the Hub, where known; the directory does not record it.
+
+    Raises:
+        ScfmError: a file is missing or damaged, or `config.json` lacks what pretraining writes; as `scfm.load`.
+    """
+    folder = Path(folder)
+    model = load(folder, "cpu")
+    metrics = pd.read_csv(must_exist(folder / METRICS, "part of a model directory"))
+    try:
+        parts = [
+            _front(model, licence, datasets),
+            _title(model),
+            _use(model, source or str(folder)),
+            _data(model, datasets),
+            _objective(model),
+            _architecture(model),
+            _training(model),
+            _metrics(model, metrics),
+            _labels(model),
+            _licence(licence),
+            _limits(model),
+        ]
+    except KeyError as error:
+        raise ScfmError(
+            f"{folder / 'config.json'}: lacks the key {error}; expected what training writes, train the run again"
+        ) from error
+    return "\n".join(parts)
+
+
+def _front(model: Model, licence: str | None, datasets: Sequence[str]) -> str:
+    kind = model.about["settings"]["model"]["objective"]["kind"]
+    front = {"license": licence} if licence else {}
+    front |= {"library_name": "scfm", "tags": ["biology", "single-cell", "transcriptomics", kind]}
+    if datasets:
+        front["datasets"] = list(datasets)
+    return f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n"
+
+
+def _title(model: Model) -> str:
+    about, tuned = model.about, model.about.get("finetuned")
+    lines = [f"# {about['run']}, seed {about['seed']}", ""]
+    if about["settings"].get("description"):
+        lines += [about["settings"]["description"], ""]
+    if tuned:
+        origin = about["run"].removesuffix(f", {tuned['column']}")
+        lines += [
+            f"Fine-tuned from the run `{origin}`, seed {about['seed']}, on labels of the column `{tuned['column']}`.",
+            "",
+        ]
+    if not about["settings"]["trained"]:
+        lines += ["Its weights are random: a control for comparisons, of no use for cells.", ""]
+    lines += ["A transformer on the expression of single cells, made with the library `scfm`.", ""]
+    return "\n".join(lines)
+
+
+def _use(model: Model, source: str) -> str:
+    verb = f"scfm.{'embed' if model.tree is None else 'annotate'}"
+    return f"""## Use
+
+```python
+import scanpy, scfm
+model = scfm.from_pretrained("{source}")
+adata = {verb}(scanpy.read_h5ad("cells.h5ad"), model)
+```
+
+Weights are safetensors, the other files JSON, CSV and Parquet; loading executes no code.
+"""
+
+
+def _data(model: Model, datasets: Sequence[str]) -> str:
+    about, table = model.about, model.gene_table
+    named = f"Datasets: {', '.join(datasets)}." if datasets else "The model directory does not record its datasets."
+    ids = int((table["ensembl"].fillna("") != "").sum())
+    share = about["settings"]["corpus_fraction"]
+    lines = [
+        f"- {_pretraining(model)}: {about['train_cells']:,} cells, validation on {about['validation_cells']:,} others.",
+        *([f"- That is a share of {share:g} of the corpus."] if share < 1 else []),
+        f"- Vocabulary: {len(table):,} genes, {ids:,} of them with an Ensembl id (`genes.parquet`).",
+        *(
+            f"- Column `{name}` is a token: {len(values):,} values."
+            for name, values in about.get("metadata", {}).items()
+        ),
+        f"- {named}",
+    ]
+    if "finetuned" in about:
+        lines.append("- The number of cells of the fine-tuning is not recorded.")
+    return _section("Data", lines)
+
+
+def _objective(model: Model) -> str:
+    settings = model.network.settings
+    heads = [f"- Label `{head.label}`: {LOSSES[head.loss]}, weight {head.weight:g}." for head in settings.heads]
+    first = "Before the fine-tuning: " if "finetuned" in model.about else ""
+    return _section("Objective", [f"- {first}{OBJECTIVES[settings.objective.kind]}.", *heads])
+
+
+def _architecture(model: Model) -> str:
+    settings, encoder = model.network.settings, model.network.settings.encoder
+    return _section(
+        "Architecture",
+        [
+            f"- {_parameters(model):,} parameters.",
+            f"- Encoder: {encoder.backbone}, blocks: {encoder.layers}, width: {encoder.hidden}, attention heads: "
+            f"{encoder.heads}, feed-forward width: {encoder.ffn}.",
+            f"- Gene tokens of a cell: at most {settings.input.tokens:,} in training, "
+            f"{settings.input.inference_tokens:,} in inference; values: {settings.input.value_encoder.kind}; zeros: "
+            f"{settings.input.zeros.strategy}.",
+            f"- Cell embeddings: {', '.join(f'`{name}`' for name in model.poolings)}.",
+        ],
+    )
+
+
+def _training(model: Model) -> str:
+    about, training = model.about, model.about["settings"]["training"]
+    lines = [
+        f"- {_pretraining(model)}: {training['epochs']} epochs, {about['updates']:,} updates, learning rate "
+        f"{training['learning_rate']:g}, precision `{training['precision']}`, seed {about['seed']}; weights of epoch "
+        f"{about['weights_of_epoch']}."
+    ]
+    if not about["settings"]["trained"]:
+        lines = [f"- None; weights drawn with seed {about['seed']}."]
+    if tuned := about.get("finetuned"):
+        own, parts = tuned["training"], tuned["parts"]
+        lines.append(
+            f"- Fine-tuning: what learns: `{parts['trainable']}`, at most {own['epochs']} epochs, learning rate "
+            f"{own['learning_rate']:g}, seed {tuned['seed']}."
+        )
+    return _section("Training", lines)
+
+
+def _metrics(model: Model, metrics: pd.DataFrame) -> str:
+    if "finetuned" in model.about:
+        row = metrics[metrics["kept"]].iloc[0]
+        values = row[["train_loss", "dev_loss"]]
+    else:
+        row = metrics[metrics["epoch"] == model.about["weights_of_epoch"]].iloc[-1]
+        values = row[[name for name in metrics if name.startswith("validate_")]]
+    lines = [f"Of epoch {int(row['epoch'])}, whose weights these are (`{METRICS}` has every epoch):", ""]
+    lines += ["| metric | value | meaning |", "|---|---|---|"]
+    for name, value in values.items():
+        meaning = MEANINGS.get(name.removeprefix("validate_"), "mean loss of that label")
+        lines.append(f"| `{name}` | {value:.6g} | {'mean focal loss' if name == 'train_loss' else meaning} |")
+    return _section("Metrics", lines)
+
+
+def _labels(model: Model) -> str:
+    lines = []
+    if model.tree is not None:
+        names, leaves = len(model.tree.names), len(model.tree.leaves)
+        lines.append(f"- Cell types as a tree: {names:,} terms, {leaves:,} of them leaves.")
+    lines += [f"- `{group}`: {len(names):,} labels side by side." for group, names in model.classes.items()]
+    return _section("Labels", lines or ["None: the model embeds cells and names no types."])
+
+
+def _licence(licence: str | None) -> str:
+    return _section("Licence", [f"`{licence}`." if licence else "None is given yet; without one, nobody may use it."])
+
+
+def _limits(model: Model) -> str:
+    about, own, paper = model.about, model.network.settings.encoder, Encoder()
+    lines = [
+        "- The metrics above are on held-out cells of the data it learnt from. The directory records no test on other "
+        "datasets, tissues, assays, diseases or species: test it on labelled cells of yours before you rely on it "
+        "(`scfm bench`).",
+        "- Genes outside the vocabulary are not seen; genes of other species need orthologs.",
+    ]
+    if own.layers < paper.layers or own.hidden < paper.hidden:
+        lines.append(
+            f"- A small model: its depth is {own.layers} and its width {own.hidden}; the paper's are {paper.layers} "
+            f"and {paper.hidden}."
+        )
+    if "finetuned" in about:
+        lines.append("- Held-out cells of the fine-tuning were drawn at random and may share donors with the others.")
+    if model.tree is not None or model.classes:
+        lines.append("- Cells of types that it does not know get one of its labels all the same.")
+    if model.calibration:
+        lines.append(
+            f"- Probabilities of cell types are calibrated on {model.calibration['cells']:,} cells, temperature "
+            f"{model.temperature:.3f} (`calibration.json`)."
+        )
+    elif model.tree is not None:
+        lines.append("- Its probabilities are not calibrated (`scfm.calibrate`).")
+    return _section("Limits", lines)
+
+
+def _pretraining(model: Model) -> str:
+    return "Pretraining" if model.about["settings"]["trained"] else "Drawn from the corpus, not learnt from"
+
+
+def _parameters(model: Model) -> int:
+    return sum(parameter.numel() for parameter in model.network.parameters())
+
+
+def _section(title: str, lines: list[str]) -> str:
+    return "\n".join([f"## {title}", "", *lines, ""])
