@@ -11,8 +11,9 @@ _PUBLIC = {
     "explain": "scfm.api",
     "finetune": "scfm.api",
     "load": "scfm.model",
+    "predict": "scfm.api",
 }
-__all__ = ["annotate", "bench", "calibrate", "embed", "explain", "finetune", "load"]
+__all__ = ["annotate", "bench", "calibrate", "embed", "explain", "finetune", "load", "predict"]
 
 try:
     __version__ = version("scfm")

@@ -26,7 +26,7 @@ STAGES = {
 }
 
 
-VERBS = ("embed", "annotate", "calibrate", "explain", "finetune")
+VERBS = ("embed", "annotate", "calibrate", "explain", "finetune", "predict")
 """What a biologist calls; in `scfm.verbs`."""
 
 
