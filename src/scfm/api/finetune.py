@@ -46,8 +46,8 @@ def finetune(
 
     Args:
         column: of obs; cells without a label or number (NaN), or `unknown`, are left out.
-        task: `labels` or `regression`; None for regression of integers and floats, labels of all else. An integer
-            column of up to 20 distinct values needs it.
+        task: `labels` or `regression`; None for regression of integers and floats, labels of all else. A column
+            of up to 20 distinct whole numbers needs it.
         out: the directory, which must not exist.
         trainable: beside the fresh head, `all`, the `last` blocks, `head` alone, or `lora`: changes of rank `rank`.
         dev_share: share of each label's cells, or of all with a number, that are held out, at least one of two.
@@ -60,8 +60,7 @@ def finetune(
 
     Raises:
         ScfmError: no such column, fewer than two labels with two cells, numbers that are infinite or all alike, whole
-            numbers that may be labels, `out` exists, a setting is wrong, a loss that
-            is not finite; as `scfm.embed`.
+            numbers that may be labels, `out` exists, a setting is wrong, a loss that is not finite; as `scfm.embed`.
     """
     from scfm.finetuning import Finetuning
     from scfm.finetuning.parts import Parts

@@ -95,7 +95,6 @@ def class_logits(model: Model, adata: "AnnData", values: str = "counts", batch_c
     Raises:
         ScfmError: as `Model.embed`.
     """
-
     return _outputs(model, adata, values, batch_cells)
 
 
