@@ -25,16 +25,16 @@ def model(toy_model):
 
 @pytest.fixture
 def cells():
-    """Function of a seed: 80 cells that differ by gene G25 alone, and its log-normalised level in obs."""
+    """Function of a seed and a number of cells that differ by gene G25 alone, and its log-normalised level in obs."""
     from scipy.sparse import csr_matrix
 
-    def draw(seed):
+    def draw(seed, n=80):
         rng = np.random.default_rng(seed)
-        mean = np.full((80, 40), 1.0)
-        mean[:, 25] = rng.uniform(3, 40, 80)
+        mean = np.full((n, 40), 1.0)
+        mean[:, 25] = rng.uniform(3, 40, n)
         counts = rng.poisson(mean).astype(np.float32)
         level = np.log1p(1e4 * counts[:, 25].astype(float) / counts.sum(1))
-        obs = pd.DataFrame({"level": level}, index=[f"c{i}" for i in range(80)])
+        obs = pd.DataFrame({"level": level}, index=[f"c{i}" for i in range(n)])
         return anndata.AnnData(csr_matrix(counts), obs, pd.DataFrame(index=[f"G{i}" for i in range(40)]))
 
     return draw
@@ -49,10 +49,17 @@ def tune(adata, model, out, **more):
     return scfm.finetune(adata, model, "level", out, training=training, **more)
 
 
+def test_a_planted_number_is_learnt(model, cells, tmp_path):
+    training = {"epochs": 15, "batch_cells": 8, "learning_rate": 5e-3}
+    tuned = tune(cells(0, 240), model, tmp_path / "m", training=training, verbose=False)
+    assert tuned.about["finetuned"]["held_out"]["r2"] > 0.8
+    new = scfm.predict(cells(1, 240), tuned, verbose=False).obs
+    assert r2(new["level"], new["scfm_level"]) > 0.8
+
+
 @pytest.mark.parametrize("trainable", ["all", "last", "lora", "head"])
-def test_a_planted_number_is_learnt(model, cells, tmp_path, trainable, capsys):
-    epochs = 12 if trainable == "all" else 2
-    tuned = tune(cells(0), model, tmp_path / "m", trainable=trainable, training={"epochs": epochs})
+def test_every_choice_of_parts_says_what_it_found(model, cells, tmp_path, trainable, capsys):
+    tuned = tune(cells(0), model, tmp_path / "m", trainable=trainable, training={"epochs": 2})
     line = capsys.readouterr().out
     assert "regression on level (float64) of 64 cells, 16 held out" in line
     metrics = pd.read_csv(tmp_path / "m" / "metrics.csv")
@@ -60,9 +67,6 @@ def test_a_planted_number_is_learnt(model, cells, tmp_path, trainable, capsys):
     assert metrics.loc[metrics["kept"], "dev_loss"].item() == metrics["dev_loss"].min()
     found = tuned.about["finetuned"]["held_out"]
     assert f"held-out R² {found['r2']:.3f}, mean absolute error {found['mae']:.4g}" in line
-    if trainable == "all":
-        new = scfm.predict(cells(1), tuned, verbose=False).obs
-        assert r2(new["level"], new["scfm_level"]) > 0.5
 
 
 def test_predictions_are_in_the_unit_of_the_column(model, cells, tmp_path):
