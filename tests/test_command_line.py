@@ -79,6 +79,22 @@ def test_explain_and_finetune(run, source, toy_model, tmp_path):
     is_a_sentence(run("explain", source, table, "--model", toy_model, *where[:3], "type=x"), "no cell has type 'x'")
 
 
+def test_numbers_are_learnt_and_predicted(run, toy_adata, toy_model, tmp_path):
+    toy_adata.obs["age"] = np.arange(40) % 4
+    source, folder, out = (tmp_path / name for name in ("in.h5ad", "tuned", "out.h5ad"))
+    toy_adata.write_h5ad(source)
+    words = ("finetune", source, folder, "--model", toy_model, "--column", "age", "--epochs", 1)
+    is_a_sentence(run(*words), "4 whole numbers may be codes of labels or amounts")
+    code, line, _ = run(*words, "--task", "regression")
+    assert code == 0
+    assert "regression on age" in line
+    code, line, _ = run("predict", source, out, "--model", folder)
+    assert (code, line.count("\n")) == (0, 1)
+    assert "obs['scfm_age']" in line
+    assert np.isfinite(anndata.read_h5ad(out).obs["scfm_age"]).all()
+    is_a_sentence(run("predict", source, out, "--model", toy_model), "it predicts no number")
+
+
 def test_what_was_in_the_file_stays(run, toy_adata, toy_model, tmp_path):
     toy_adata.layers["again"] = toy_adata.X * 2
     toy_adata.obsp["near"] = toy_adata.X[:, :1] @ toy_adata.X[:, :1].T

@@ -12,9 +12,21 @@ _PUBLIC = {
     "finetune": "scfm.api",
     "from_pretrained": "scfm.api",
     "load": "scfm.model",
+    "predict": "scfm.api",
     "push_to_hub": "scfm.api",
 }
-__all__ = ["annotate", "bench", "calibrate", "embed", "explain", "finetune", "from_pretrained", "load", "push_to_hub"]
+__all__ = [
+    "annotate",
+    "bench",
+    "calibrate",
+    "embed",
+    "explain",
+    "finetune",
+    "from_pretrained",
+    "load",
+    "predict",
+    "push_to_hub",
+]
 
 try:
     __version__ = version("scfm")

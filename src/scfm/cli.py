@@ -26,7 +26,7 @@ STAGES = {
 }
 
 
-VERBS = ("embed", "annotate", "calibrate", "explain", "finetune", "card", "push")
+VERBS = ("embed", "annotate", "calibrate", "explain", "finetune", "predict", "card", "push")
 """What a biologist calls; in `scfm.verbs`."""
 
 

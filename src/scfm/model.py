@@ -195,7 +195,9 @@ class Model:
             ScfmError: it has none.
         """
         if self.tree is None:
-            raise ScfmError(f"run '{self.about['run']}': it has no label head for cell types; annotate with an HCE run")
+            number = self.about.get("target", {}).get("column")
+            instead = f"it predicts the number '{number}', see scfm.predict" if number else "annotate with an HCE run"
+            raise ScfmError(f"run '{self.about['run']}': it has no label head for cell types; {instead}")
 
     def node_probabilities(self, adata: "AnnData", values: str = "counts", batch_cells: int = 256) -> np.ndarray:
         """Probabilities of the label tree's leaves, float32 [cells, leaves].

@@ -98,7 +98,9 @@ def explain(
     source: Source,
     out: Annotated[Path, typer.Argument(metavar="OUT.csv")],
     model: ModelName,
-    target: Annotated[str, typer.Option(help="Cell Ontology id or name, group:label, or gene:symbol")],
+    target: Annotated[
+        str, typer.Option(help="Cell Ontology id or name, a number's column, group:label, or gene:symbol")
+    ],
     cells: Annotated[str | None, typer.Option(help="explain the cells of an obs column: column=value")] = None,
     baseline: Annotated[str, typer.Option(help="empty or zero")] = "empty",
     values: Values = None,
@@ -124,7 +126,8 @@ def finetune(
     source: Source,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="model directory to write")],
     model: ModelName,
-    column: Annotated[str, typer.Option(help="obs column of labels")],
+    column: Annotated[str, typer.Option(help="obs column of labels or numbers")],
+    task: Annotated[str | None, typer.Option(help="labels or regression; told from the column if left out")] = None,
     trainable: Annotated[str, typer.Option(help="all, last, head or lora")] = "all",
     last: Annotated[int, typer.Option(help="blocks that learn under last")] = 1,
     rank: Annotated[int, typer.Option(help="rank under lora")] = 8,
@@ -138,13 +141,41 @@ def finetune(
     orthologs: Orthologs = None,
     least_known: LeastKnown = 0.25,
 ) -> None:
-    """Let a model learn the labels of an obs column, and write it as a model directory."""
+    """Let a model learn the labels or numbers of an obs column, and write it as a model directory."""
     from scfm.api.finetune import finetune as run
 
     training = {"epochs": epochs} | ({"learning_rate": learning_rate} if learning_rate else {})
     reading = _reading(values, layer, raw, gene_column, orthologs, least_known)
-    parts = {"trainable": trainable, "last": last, "rank": rank}
+    parts = {"task": task, "trainable": trainable, "last": last, "rank": rank}
     run(_open(source), model, column, out, **parts, training=training, seed=seed, **reading)
+
+
+@app.command()
+def predict(
+    source: Source,
+    out: Out,
+    model: ModelName,
+    key_added: Annotated[str | None, typer.Option(help="key of obs; scfm_ and the column learnt if left out")] = None,
+    values: Values = None,
+    layer: Layer = None,
+    raw: Raw = None,
+    gene_column: GeneColumn = None,
+    orthologs: Orthologs = None,
+    least_known: LeastKnown = 0.25,
+) -> None:
+    """Predict the number that a model was fine-tuned on for the cells of an h5ad."""
+    from scfm.api.cells import describe
+    from scfm.api.hub import from_pretrained
+    from scfm.api.predict import predict as run
+    from scfm.api.predict import summary
+    from scfm.finetuning.target import target_of
+
+    reading = _reading(values, layer, raw, gene_column, orthologs, least_known)
+    adata, loaded = _open(source), from_pretrained(model)
+    key = key_added or f"scfm_{target_of(loaded)['column']}"
+    run(adata, loaded, key_added=key, verbose=False, **reading)
+    _write(adata, source, out)
+    print(f"predict: {describe(adata.uns[key], adata.n_obs)}; {summary(adata, key)}; in {out}")
 
 
 @app.command()

@@ -32,13 +32,14 @@ def explain(
     """Mean effect of each gene on what a model says of cells, by integrated gradients (Sundararajan et al. 2017).
 
     The path goes from the baseline to the cell in the space of the embedding layer's vectors; an effect is the sum over
-    a vector's dimensions, in the unit of the target (log-odds of a term or label). The effects of a cell's genes add up
-    to what its target differs by from that of the baseline: this completeness is checked, and where it is off by more
-    than 2 %, the steps of the integral are doubled, up to 800.
+    a vector's dimensions, in the unit of the target: log-odds of a term or label, that of a number. The effects of a
+    cell's genes add up to what its target differs by from that of the baseline: this completeness is checked, and where
+    it is off by more than 2 %, the steps of the integral are doubled, up to 800.
 
     Args:
         adata: cells to explain, at least two, e.g. those of one type.
-        target: a term's id or name, `group:label`, `gene:symbol`, or a direction, see `scfm.api.targets.score_of`.
+        target: a term's id or name, `group:label`, the column of a predicted number, `gene:symbol`, or a direction, see
+            `scfm.api.targets.score_of`.
         pooling: of the direction, if it is one.
         baseline: `empty` or `zero`, see `BASELINES`.
         steps: Gauss-Legendre nodes of the integral.

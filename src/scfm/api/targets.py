@@ -7,6 +7,7 @@ import numpy as np
 
 from scfm.errors import ScfmError
 from scfm.model import Model
+from scfm.models.bmfm.objectives import TARGET
 
 if TYPE_CHECKING:
     import torch
@@ -23,8 +24,9 @@ def score_of(model: Model, target: Target, pooling: str) -> tuple[str, Score]:
     """What is explained, in words, and the function that gives it.
 
     Args:
-        target: id or name of a term of the model; `group:label` of another label head, e.g. `tissue:blood`; `gene:CD19`
-            for the gene's expected value under WCED; or a direction, float [width], in the space of `pooling`.
+        target: id or name of a term of the model; `group:label` of another label head, e.g. `tissue:blood`; the column
+            of the number that a model predicts; `gene:CD19` for the gene's expected value under WCED; or a direction,
+            float [width], in the space of `pooling`.
 
     Raises:
         ScfmError: the model has no such term, label, gene or pooling, every cell has the term, or the direction is of
@@ -32,6 +34,8 @@ def score_of(model: Model, target: Target, pooling: str) -> tuple[str, Score]:
     """
     if isinstance(target, np.ndarray):
         return f"direction in {pooling}", _along(model, target, pooling)
+    if target == model.about.get(TARGET, {}).get("column"):
+        return f"{target} in its unit", _number(model)
     if target.startswith(GENE):
         return f"expected value of {target.removeprefix(GENE)}", _gene(model, target.removeprefix(GENE))
     group, _, label = target.partition(":")
@@ -76,6 +80,16 @@ def _log_odds(model: Model, group: str, inside: np.ndarray, logs: Callable) -> S
     def score(hidden: "torch.Tensor", view: "View") -> "torch.Tensor":
         values = logs(model.network.label_logits(hidden, view)[group].float())
         return values[:, own].logsumexp(1) - values[:, others].logsumexp(1)
+
+    return score
+
+
+def _number(model: Model) -> Score:
+    """The number that a fine-tuned model predicts, less its mean over the training cells."""
+    sd = model.about[TARGET]["sd"]
+
+    def score(hidden: "torch.Tensor", view: "View") -> "torch.Tensor":
+        return sd * model.network.label_logits(hidden, view)[TARGET][:, 0].float()
 
     return score
 

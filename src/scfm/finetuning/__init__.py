@@ -1,4 +1,4 @@
-"""Fine-tuning: a pretrained network, whole, goes on learning with a fresh label head."""
+"""Fine-tuning: a pretrained network, whole, goes on learning with a fresh head."""
 
 from scfm.finetuning.settings import Finetuning
 

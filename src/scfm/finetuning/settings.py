@@ -6,7 +6,7 @@ from scfm.settings import Settings
 
 
 class Finetuning(Settings):
-    """How a network goes on learning with a fresh label head."""
+    """How a network goes on learning with a fresh head."""
 
     epochs: int = Field(10, ge=1)
     """Most passes over the training cells; the weights are those of the epoch with the lowest dev loss."""
@@ -17,7 +17,7 @@ class Finetuning(Settings):
     batch_cells: int = Field(8, ge=1)
     """Cells of one update."""
     gamma: float = Field(3.0, ge=1)
-    """Exponent of the focal loss."""
+    """Exponent of the focal loss of labels."""
     dropout: float = Field(0.1, ge=0, lt=1)
     """Dropout inside the head."""
     tokens: int | None = Field(None, ge=2)

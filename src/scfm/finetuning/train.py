@@ -1,4 +1,4 @@
-"""Fine-tune a model on labelled cells."""
+"""Fine-tune a model on cells with labels, or with a number."""
 
 import math
 from typing import TYPE_CHECKING
@@ -7,15 +7,14 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy.sparse import csr_matrix
-from torch import Tensor
 
 from scfm.errors import ScfmError
 from scfm.finetuning.head import LABEL, with_fresh_head
 from scfm.finetuning.parts import Parts, merge, restrict
 from scfm.finetuning.settings import Finetuning
+from scfm.finetuning.target import standardised
 from scfm.model import Model
 from scfm.models.bmfm.batches import ragged
-from scfm.models.bmfm.label_losses import flat_sum
 from scfm.models.bmfm.view import make_view
 from scfm.pretrain.best import better
 from scfm.pretrain.optimizer import make_optimizer
@@ -37,37 +36,37 @@ def finetune(
     seed: int,
     values: str = "counts",
     parts: Parts = ALL,
+    task: str = "labels",
 ) -> tuple[Model, pd.DataFrame]:
-    """Train a network with a fresh head for the labels of an obs column; `model` itself stays as it is.
+    """Train a network with a fresh head for an obs column; `model` itself stays as it is.
 
     Args:
-        train: cells whose labels are learnt, genes as in `Model.embed`.
+        train: cells whose labels or numbers are learnt, genes as in `Model.embed`.
         dev: cells that only choose the epoch whose weights are kept; those of labels not in `train` do not count.
         seed: of the head, the order of the cells and dropout; the same seed gives the same weights.
         values: what both X hold, as in `Model.embed`.
         parts: of the network that learn.
+        task: `labels`, or `regression` on a column of numbers, none missing.
 
     Returns:
         The model with the weights of the lowest dev loss, the earlier one of equals; and the columns epoch,
-        train_loss, dev_loss (focal, mean over cells), kept (bool).
+        train_loss, dev_loss (mean over cells; focal, of numbers the squared error in SD), kept (bool).
 
     Raises:
-        ScfmError: fewer than two labels in `train`, none of them in `dev`, a loss that is not finite; as `Model.embed`.
+        ScfmError: fewer than two labels in `train`, none of them in `dev`, a loss that is not finite; as `standardised`
+            and `Model.embed`.
     """
-    classes = pd.Index(sorted(set(train.obs[column].astype(str))))
-    codes, dev_codes = (classes.get_indexer(cells.obs[column].astype(str)) for cells in (train, dev))
-    if len(classes) < 2 or not (dev_codes >= 0).any():
-        raise ScfmError(
-            f"obs column '{column}': {len(classes)} labels in the training cells, of which dev cells have "
-            f"{len(set(dev_codes) - {-1})}; fine-tuning needs two and one"
-        )
-    tuned = with_fresh_head(model, list(classes), settings, seed)
+    read = standardised if task == "regression" else _coded
+    learnt, truth, dev_truth = read(train.obs[column], dev.obs[column])
+    tuned = with_fresh_head(model, learnt, settings, seed)
     restrict(tuned.network, parts, seed)
-    updates = _Updates(tuned, train, codes, settings, seed, values)
+    updates = _Updates(tuned, train, truth, settings, seed, values)
+    head = updates.head
     best, rows = None, []
     for epoch in range(1, settings.epochs + 1):
         train_loss = updates.epoch(epoch)
-        total, count = flat_sum(torch.from_numpy(class_logits(tuned, dev, values)), _tensor(dev_codes), settings.gamma)
+        outputs = torch.from_numpy(_outputs(tuned, dev, values))
+        total, count = tuned.network.label_sum(head, outputs, torch.from_numpy(dev_truth))
         dev_loss = (total / count).item()
         if not math.isfinite(train_loss + dev_loss):
             raise ScfmError(f"fine-tuning: the loss of epoch {epoch} is not finite; lower the learning_rate")
@@ -96,24 +95,39 @@ def class_logits(model: Model, adata: "AnnData", values: str = "counts", batch_c
     Raises:
         ScfmError: as `Model.embed`.
     """
+    return _outputs(model, adata, values, batch_cells)
 
-    def read(hidden: Tensor, view) -> dict[str, Tensor]:
-        return model.network.label_logits(hidden, view)
 
-    return model.run(adata, values, batch_cells, read)[LABEL]
+def _outputs(model: Model, adata: "AnnData", values: str, batch_cells: int = 256) -> np.ndarray:
+    """What the only head says, float32 [cells, classes or 1]."""
+    (outputs,) = model.run(adata, values, batch_cells, model.network.label_logits).values()
+    return outputs
+
+
+def _coded(train: pd.Series, dev: pd.Series) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """The labels of the training cells, sorted, and which of them each cell has, int64 [cells], -1 for none."""
+    classes = pd.Index(sorted(set(train.astype(str))))
+    codes, dev_codes = (classes.get_indexer(labels.astype(str)).astype(np.int64) for labels in (train, dev))
+    if len(classes) < 2 or not (dev_codes >= 0).any():
+        raise ScfmError(
+            f"obs column '{train.name}': {len(classes)} labels in the training cells, of which dev cells have "
+            f"{len(set(dev_codes) - {-1})}; fine-tuning needs two and one"
+        )
+    return list(classes), codes, dev_codes
 
 
 class _Updates:
     """The updates of a model on its training cells, in memory as sparse rows."""
 
     def __init__(
-        self, model: Model, train: "AnnData", codes: np.ndarray, settings: Finetuning, seed: int, values: str
+        self, model: Model, train: "AnnData", truth: np.ndarray, settings: Finetuning, seed: int, values: str
     ) -> None:
         self.network, self.settings, self.seed = model.network, settings, seed
+        (self.head,) = model.network.settings.heads
         self.device = next(model.network.parameters()).device
         self.counts: csr_matrix
         self.counts, columns, measured = model.inputs(train, values)
-        self.columns = columns | {LABEL: codes.astype(np.int64)}
+        self.columns = columns | {self.head.label: truth}
         self.measured = measured.to(self.device)
         self.precision = model.precision(self.device.type)
         training = Training(learning_rate=settings.learning_rate, epochs=settings.epochs, warmup_steps=0)
@@ -137,8 +151,8 @@ class _Updates:
         cells = ragged(self.counts[rows], {name: codes[rows] for name, codes in self.columns.items()}).to(self.device)
         view = make_view(cells, self.network.settings, self.measured, None, "embed")
         with autocast(self.device, self.precision):
-            logits = self.network.label_logits(*self.network.encode_targets(view), generator)[LABEL]
-        total, count = flat_sum(logits.float(), view.labels[LABEL], self.settings.gamma)
+            outputs = self.network.label_logits(*self.network.encode_targets(view), generator)[self.head.label]
+        total, count = self.network.label_sum(self.head, outputs.float(), view.labels[self.head.label])
         self.scaler.scale(total / count).backward()
         self.scaler.unscale_(self.optimizer)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)
@@ -146,7 +160,3 @@ class _Updates:
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         return total.item()
-
-
-def _tensor(codes: np.ndarray) -> Tensor:
-    return torch.from_numpy(codes.astype(np.int64))

@@ -70,6 +70,14 @@ class Run(Settings):
     """Optimisation."""
 
     @model_validator(mode="after")
+    def _heads_predict_labels(self) -> "Run":
+        if any(head.loss == "squared" for head in self.model.heads):
+            raise ValueError(
+                "model.heads: loss 'squared' is of scfm.finetune alone, the corpus has labels and no numbers"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _every_head_counts_at_last(self) -> "Run":
         for head in self.model.heads:
             if not any(head.weight_at(epoch) for epoch in range(self.training.epochs)):

@@ -22,11 +22,23 @@ def flat_sum(logits: Tensor, classes: Tensor, gamma: float = 0.0) -> tuple[Tenso
     return (loss * labelled).sum(), labelled.sum()
 
 
+def squared_sum(outputs: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum over the cells with a number of its squared error, and how many they are.
+
+    Args:
+        outputs: float [cells, 1]. numbers: float [cells], NaN if unknown.
+    """
+    known = numbers.isfinite()
+    return ((outputs[:, 0] - numbers.where(known, 0.0)) ** 2 * known).sum(), known.sum()
+
+
 FLAT = {
     "cross_entropy": lambda logits, classes, head: flat_sum(logits, classes),
     "focal": lambda logits, classes, head: flat_sum(logits, classes, head.gamma),
+    "squared": lambda outputs, numbers, head: squared_sum(outputs, numbers),
 }
-"""Loss of a flat head to its sum over the labelled cells and their number, by logits, classes and settings."""
+"""Loss without a tree to its sum over the cells with a label or number and how many they are, by outputs, truth and
+settings of the head."""
 
 
 def sigmoid_sum(logits: Tensor, nodes: Tensor, lineage: Tensor) -> tuple[Tensor, Tensor]:

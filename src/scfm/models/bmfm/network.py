@@ -14,7 +14,7 @@ from scfm.models.bmfm.gene_vectors import GivenVectors
 from scfm.models.bmfm.hce import hce_sum
 from scfm.models.bmfm.heads import LabelHead, Pooler, WholeCellDecoder, reverse_gradient, shallow
 from scfm.models.bmfm.label_losses import FLAT, sigmoid_sum
-from scfm.models.bmfm.objectives import Head
+from scfm.models.bmfm.objectives import TARGET, Head
 from scfm.models.bmfm.settings import Bmfm
 from scfm.models.bmfm.view import View
 
@@ -70,9 +70,10 @@ class Network(nn.Module):
         wced = settings.objective.kind == "wced"
         self.decoder = WholeCellDecoder(width, genes) if wced else shallow(width, 2)
         self.label_heads = nn.ModuleDict()
+        sizes = {TARGET: 1} | (classes or {})
         for head in settings.heads:
             trees = {"hce": membership, "sigmoid": lineage}
-            outputs = trees[head.loss].shape[1] if head.loss in trees else classes[head.label]
+            outputs = trees[head.loss].shape[1] if head.loss in trees else sizes[head.label]
             self.label_heads[head.label] = LabelHead(width, outputs, head.dropout)
         self.pooler = Pooler(width) if settings.heads and not wced else None
         self.gene_decoder = shallow(width, genes) if settings.hides_genes else None
@@ -118,7 +119,10 @@ class Network(nn.Module):
         return Reconstruction(value, zero)
 
     def label_logits(self, hidden: Tensor, view: View, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        """Label group to logits [cells, classes]; under MLM all heads read the pooled CLS, under WCED each its own."""
+        """Label group to logits [cells, classes], of a number [cells, 1].
+
+        Under MLM all heads read the pooled CLS, under WCED each its own.
+        """
         pooled = self.pooler(hidden[view.cls[:, 0]]) if self.pooler else None
         logits = {}
         for k, head in enumerate(self.settings.heads, 1):

@@ -119,10 +119,23 @@ class Focal(Flat):
     """Exponent: how little a cell counts whose label is certain already."""
 
 
+TARGET = "target"
+"""Group of the one number that a head predicts."""
+
+
+class Squared(Head):
+    """Squared error of one standardised number a cell; `scfm.finetune` trains it, pretraining has no such column."""
+
+    label: Literal["target"] = "target"
+    """Group: the number, no column of the corpus."""
+    loss: Literal["squared"]
+    """Name of the loss."""
+
+
 def _hce_by_default(data: object) -> object:
     return {"loss": "hce"} | data if isinstance(data, dict) else data
 
 
 LabelObjective = Annotated[
-    Hce | Sigmoids | CrossEntropy | Focal, Field(discriminator="loss"), BeforeValidator(_hce_by_default)
+    Hce | Sigmoids | CrossEntropy | Focal | Squared, Field(discriminator="loss"), BeforeValidator(_hce_by_default)
 ]
