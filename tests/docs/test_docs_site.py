@@ -1,5 +1,6 @@
 """The documentation builds without a warning, needs no network, and its reference pages lack nothing."""
 
+import json
 import re
 import subprocess
 import sys
@@ -118,3 +119,17 @@ def test_nothing_generated_is_committed():
     listed = subprocess.run(["git", "ls-files", "docs"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "docs/reference" not in listed
     assert "docs/files" not in listed
+
+
+def test_every_tutorial_has_a_page_with_its_cells_and_a_link(pages, site):
+    notebooks = sorted((ROOT / "docs/tutorials").glob("*.ipynb"))
+    assert len(notebooks) == 5
+    links = pages[site / "biologist.html"].links
+    for notebook in notebooks:
+        page = pages[site / f"tutorials/{notebook.stem}.html"]
+        text = squeezed("".join(page.text))
+        for cell in json.loads(notebook.read_text())["cells"]:
+            if cell["cell_type"] == "code":
+                assert squeezed("".join(cell["source"])) in text
+        assert notebook.name in page.links
+        assert f"tutorials/{notebook.stem}.html" in links
