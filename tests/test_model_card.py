@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -70,11 +71,26 @@ def test_a_fine_tuned_model_says_from_what(toy_model, toy_adata, tmp_path):
     tuned = scfm.finetune(toy_adata, toy_model, "type", out, training={"epochs": 2}, verbose=False)
     _, body = front(model_card(out, "mit"))
     kept = pd.read_csv(out / "metrics.csv").query("kept").iloc[0]
-    assert "Fine-tuned from the run `toy_hce`, seed 0, on labels of the column `type`" in body
+    assert "Fine-tuned from the run `toy_hce`, seed 0, on the column `type`" in body
+    held_out = tuned.about["finetuned"]["held_out"]["cells"]
+    assert f"Fine-tuning: {len(toy_adata) - held_out} cells, {held_out} others held out" in body
     assert f"| `dev_loss` | {kept['dev_loss']:.6g} |" in body
     assert f"{sum(p.numel() for p in tuned.network.parameters()):,} parameters" in body
     assert "at most 2 epochs" in body
     assert "may share donors" in body
+
+
+def test_a_model_of_numbers_says_what_it_predicts_and_how_well(toy_model, toy_adata, tmp_path):
+    toy_adata.obs["age"] = np.linspace(20, 60, len(toy_adata)) + 0.5
+    out = tmp_path / "tuned"
+    tuned = scfm.finetune(toy_adata, toy_model, "age", out, training={"epochs": 2}, verbose=False)
+    _, body = front(model_card(out, "mit"))
+    found, target = tuned.about["finetuned"]["held_out"], tuned.about["target"]
+    assert f"| `r2` | {found['r2']:.6g} |" in body
+    assert f"| `mae` | {found['mae']:.6g} |" in body
+    assert f"The number `age`: {target['mean']:.6g} ± {target['sd']:.6g}" in body
+    assert "adata = scfm.predict(" in body
+    assert "names no types" not in body
 
 
 def test_what_is_no_model_directory_is_a_sentence(toy_model, tmp_path):

@@ -9,6 +9,7 @@ import yaml
 from scfm.errors import ScfmError
 from scfm.files import must_exist
 from scfm.model import Model, load
+from scfm.models.bmfm.objectives import TARGET
 from scfm.models.bmfm.settings import Encoder
 
 METRICS = "metrics.csv"
@@ -21,11 +22,13 @@ LOSSES = {
     "sigmoid": "a sigmoid for each term of the Cell Ontology",
     "cross_entropy": "flat cross-entropy",
     "focal": "focal loss",
+    "squared": "squared error of one standardised number",
 }
 MEANINGS = {
     "value": "mean squared error of log-normalised values above 0",
     "is_zero": "mean cross-entropy of whether a value is 0",
-    "dev_loss": "mean focal loss of held-out cells",
+    "train_loss": "mean loss of the fine-tuning",
+    "dev_loss": "the same of held-out cells",
 }
 
 
@@ -83,7 +86,7 @@ def _title(model: Model) -> str:
     if tuned:
         origin = about["run"].removesuffix(f", {tuned['column']}")
         lines += [
-            f"Fine-tuned from the run `{origin}`, seed {about['seed']}, on labels of the column `{tuned['column']}`.",
+            f"Fine-tuned from the run `{origin}`, seed {about['seed']}, on the column `{tuned['column']}`.",
             "",
         ]
     if not about["settings"]["trained"]:
@@ -93,7 +96,7 @@ def _title(model: Model) -> str:
 
 
 def _use(model: Model, source: str) -> str:
-    verb = f"scfm.{'embed' if model.tree is None else 'annotate'}"
+    verb = "scfm.annotate" if model.tree else "scfm.predict" if TARGET in model.about else "scfm.embed"
     return f"""## Use
 
 ```python
@@ -121,8 +124,8 @@ def _data(model: Model, datasets: Sequence[str]) -> str:
         ),
         f"- {named}",
     ]
-    if "finetuned" in about:
-        lines.append("- The number of cells of the fine-tuning is not recorded.")
+    if tuned := about.get("finetuned"):
+        lines.append(f"- Fine-tuning: {tuned['cells']:,} cells, {tuned['held_out']['cells']:,} others held out.")
     return _section("Data", lines)
 
 
@@ -178,7 +181,11 @@ def _metrics(model: Model, metrics: pd.DataFrame) -> str:
     lines += ["| metric | value | meaning |", "|---|---|---|"]
     for name, value in values.items():
         meaning = MEANINGS.get(name.removeprefix("validate_"), "mean loss of that label")
-        lines.append(f"| `{name}` | {value:.6g} | {'mean focal loss' if name == 'train_loss' else meaning} |")
+        lines.append(f"| `{name}` | {value:.6g} | {meaning} |")
+    held_out = model.about.get("finetuned", {}).get("held_out", {})
+    for name, meaning in (("r2", "R² of held-out cells"), ("mae", "mean absolute error of held-out cells")):
+        if held_out.get(name) is not None:
+            lines.append(f"| `{name}` | {held_out[name]:.6g} | {meaning} |")
     return _section("Metrics", lines)
 
 
@@ -188,6 +195,11 @@ def _labels(model: Model) -> str:
         names, leaves = len(model.tree.names), len(model.tree.leaves)
         lines.append(f"- Cell types as a tree: {names:,} terms, {leaves:,} of them leaves.")
     lines += [f"- `{group}`: {len(names):,} labels side by side." for group, names in model.classes.items()]
+    if TARGET in model.about:
+        target = model.about[TARGET]
+        lines.append(
+            f"- The number `{target['column']}`: {target['mean']:.6g} ± {target['sd']:.6g} in the cells learnt from."
+        )
     return _section("Labels", lines or ["None: the model embeds cells and names no types."])
 
 

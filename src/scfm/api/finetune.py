@@ -85,9 +85,10 @@ def finetune(
     train, dev = known[~held_out], known[held_out]
     tuned, metrics = fit(model, train, dev, column, settings, seed, cells.values, parts, task)
     own = {"column": column, "parts": parts.model_dump(), "training": settings.model_dump(), "seed": seed}
+    own |= {"cells": train.n_obs, "held_out": {"cells": dev.n_obs}}
     if regression:
         found = scores(dev.obs[column].to_numpy(), predict_numbers(tuned, dev, cells.values))
-        own["held_out"] = {"cells": dev.n_obs, **found}
+        own["held_out"] |= found
         what, tree = f"regression on {column} ({adata.obs[column].dtype})", None
         r2 = "none of one number" if found["r2"] is None else f"{found['r2']:.3f}"
         success = f", held-out R² {r2}, mean absolute error {found['mae']:.4g}"
