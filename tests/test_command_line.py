@@ -118,6 +118,7 @@ def test_bad_input_is_one_sentence_and_exit_code_1(run, source, toy_model, toy_p
     is_a_sentence(run("embed", source, out, "--model", tmp_path / "no"), "no/model.safetensors", "not found")
     is_a_sentence(run("embed", source, out, "--model", toy_model, "--pooling", "x"), "pooling: 'x'")
     is_a_sentence(run("embed", source, out, "--model", toy_model, "--values", "x"), "values: 'x'")
+    is_a_sentence(run("embed", source, out, "--model", toy_model, "--precision", "x"), "precision: 'x'")
     is_a_sentence(run("annotate", source, out, "--model", toy_plain_model), "no label head")
     text = tmp_path / "text.h5ad"
     text.write_text("gene\tcell\n")

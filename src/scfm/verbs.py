@@ -26,6 +26,7 @@ def embed(
     model: ModelName,
     pooling: Annotated[list[str] | None, typer.Option(help="cls, mean, …; repeat to put several side by side")] = None,
     key_added: Annotated[str, typer.Option(help="key of obsm")] = "X_scfm",
+    precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed, see `scfm.load`")] = None,
     values: Values = None,
     layer: Layer = None,
     raw: Raw = None,
@@ -36,10 +37,11 @@ def embed(
     """Embed the cells of an h5ad."""
     from scfm.api.cells import describe
     from scfm.api.embed import embed as run
+    from scfm.api.hub import from_pretrained
 
     reading = _reading(values, layer, raw, gene_column, orthologs, least_known)
-    adata = _open(source)
-    run(adata, model, pooling or "cls", key_added=key_added, verbose=False, **reading)
+    adata, loaded = _open(source), from_pretrained(model, precision=precision)
+    run(adata, loaded, pooling or "cls", key_added=key_added, verbose=False, **reading)
     facts, width = adata.uns[key_added], adata.obsm[key_added].shape[1]
     _write(adata, source, out)
     print(f"embed: {describe(facts, adata.n_obs)}; obsm['{key_added}'] {width} wide, in {out}")

@@ -75,6 +75,7 @@ def from_pretrained(
     model: Path | str,
     revision: str | None = None,
     device: str = "auto",
+    precision: str | None = None,
     *,
     cache: Path | str | None = None,
     token: str | None = None,
@@ -88,7 +89,7 @@ def from_pretrained(
     Args:
         model: `hf:owner/name`, `hf:owner/name@revision` or a directory.
         revision: branch, tag or commit; the latest version where left out.
-        device: as in `scfm.load`.
+        device, precision: as in `scfm.load`.
         cache: folder instead of the usual one (`HF_HOME`).
         token: for private models; the one of `hf auth login` where left out.
 
@@ -102,7 +103,7 @@ def from_pretrained(
             raise ScfmError(f"revision: '{text}' is a directory, which has none; write hf:owner/name for the Hub")
         if NAME.fullmatch(text) and not Path(text).exists():
             raise ScfmError(f"{text}: model directory not found; for a model on the Hub of that name, write hf:{text}")
-        return load(text, device)
+        return load(text, device, precision)
     name, _, named = text.removeprefix(PREFIX).partition("@")
     name, revision = _must_be_name(name), revision or named or None
     api = package().HfApi(token=token)
@@ -111,7 +112,7 @@ def from_pretrained(
     missing = [file for file in FILES if not (folder / file).is_file()]
     if missing:
         raise ScfmError(f"{PREFIX}{name}: is no model of scfm, since it has no {missing[0]}; check the name")
-    return load(folder, device)
+    return load(folder, device, precision)
 
 
 def on_hub(model: object) -> bool:
