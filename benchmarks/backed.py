@@ -34,8 +34,9 @@ from steps import padded_block, problem
 
 import scfm
 from scfm.model import Model
-from scfm.models.bmfm.batches import CPU_TOKENS, ragged
+from scfm.models.bmfm.batches import CPU_TOKENS
 from scfm.models.bmfm.view import make_view
+from scfm.models.cells import ragged
 
 ABOUT = {"run": "benchmark", "seed": 0, "settings": {"training": {"precision": "32-true"}}}
 LIMIT = 8_193

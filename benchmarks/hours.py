@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 from generate import cells_of, census_lengths
 
-from scfm.models.bmfm.batches import ragged
 from scfm.models.bmfm.network import Network
 from scfm.models.bmfm.settings import Bmfm
 from scfm.models.bmfm.view import make_view
+from scfm.models.cells import ragged
 from scfm.pretrain.flops import step_flops
 from scfm.pretrain.settings import Run
 from scfm.settings import read_yaml

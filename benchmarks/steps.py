@@ -11,10 +11,11 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from scfm.models.attention import attend
-from scfm.models.bmfm.batches import ragged
-from scfm.models.bmfm.network import Network, Reconstruction, combine, reconstruction_tasks
+from scfm.models.bmfm.network import Network, Reconstruction, reconstruction_tasks
 from scfm.models.bmfm.settings import Bmfm
 from scfm.models.bmfm.view import View, make_view
+from scfm.models.cells import ragged
+from scfm.models.tasks import combine
 from scfm.pretrain.precision import HALF, autocast
 
 INPUTS = {

@@ -243,8 +243,9 @@ class Model:
         Raises:
             ScfmError: as `embed`.
         """
-        from scfm.models.bmfm.batches import batches, ragged
+        from scfm.models.bmfm.batches import batches
         from scfm.models.bmfm.view import make_view
+        from scfm.models.cells import ragged
 
         counts, labels, measured = self.inputs(adata, values)
         device, settings = self.device, self.network.settings

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from scfm.models.bmfm.settings import Bmfm
-from scfm.models.bmfm.view import Cells
+from scfm.models.cells import Cells
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,10 @@ import torch
 from scfm.model import load, write_model
 from scfm.models.bmfm.backbones.layout import Rows
 from scfm.models.bmfm.encoder import BACKBONES, SetEncoder, initialise
-from scfm.models.bmfm.network import Network, combine
+from scfm.models.bmfm.network import Network
 from scfm.models.bmfm.settings import Encoder
 from scfm.models.bmfm.view import make_view
+from scfm.models.tasks import combine
 
 SIZES = {"layers": 3, "hidden": 16, "heads": 2, "ffn": 24, "init_std": 0.3, "landmarks": 8, "features": 32}
 LENGTHS = (1, 3, 8, 9, 150, 64, 1)

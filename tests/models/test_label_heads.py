@@ -9,10 +9,11 @@ from pydantic import ValidationError
 
 from scfm.models.bmfm.heads import reverse_gradient
 from scfm.models.bmfm.label_losses import flat_sum, leaf_probabilities, sigmoid_sum
-from scfm.models.bmfm.network import Network, combine
+from scfm.models.bmfm.network import Network
 from scfm.models.bmfm.objectives import Focal
 from scfm.models.bmfm.settings import Bmfm
 from scfm.models.bmfm.view import make_view
+from scfm.models.tasks import combine
 from scfm.ontology import LabelTree
 
 # d lies below both b and c, and is the only term below c: the two have the same leaves and are not the same.

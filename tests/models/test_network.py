@@ -7,9 +7,10 @@ import torch
 from scfm.models.bmfm.embedding import TokenEmbedding
 from scfm.models.bmfm.encoder import SetEncoder
 from scfm.models.bmfm.heads import LabelHead, WholeCellDecoder
-from scfm.models.bmfm.network import Network, Reconstruction, Task, combine, reconstruction_tasks
+from scfm.models.bmfm.network import Network, Reconstruction, reconstruction_tasks
 from scfm.models.bmfm.settings import Encoder, Input, Mlm, Wced
 from scfm.models.bmfm.view import make_view
+from scfm.models.tasks import Task, combine
 
 TREE = torch.tensor([[True, True], [True, False], [False, True]])
 

@@ -6,10 +6,10 @@ import torch
 
 from scfm.errors import ScfmError
 from scfm.models.bmfm.network import Network
-from scfm.models.bmfm.selection import cell_of
 from scfm.models.bmfm.settings import BinnedValue, Input, MlpValue, PeriodicValue
 from scfm.models.bmfm.values import Periodic, quantile_bins, value_encoder
 from scfm.models.bmfm.view import MASK, VALUE, make_view
+from scfm.models.cells import cell_of
 from scfm.settings import parse
 
 RELEASE = {"frequencies": 48, "lowest": 0.01, "octaves": 47}

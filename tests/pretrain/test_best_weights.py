@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 import scfm.pretrain.trainer as trained
-from scfm.models.bmfm.network import Task
+from scfm.models.tasks import Task
 from scfm.pretrain.best import better, weighted_loss
 from scfm.pretrain.stop import Stopped
 from scfm.pretrain.train import train

@@ -14,8 +14,8 @@ from scfm.finetuning.parts import Parts, merge, restrict
 from scfm.finetuning.settings import Finetuning
 from scfm.finetuning.target import standardised
 from scfm.model import Model
-from scfm.models.bmfm.batches import ragged
 from scfm.models.bmfm.view import make_view
+from scfm.models.cells import ragged
 from scfm.pretrain.best import better
 from scfm.pretrain.optimizer import make_optimizer
 from scfm.pretrain.precision import autocast, gradient_scaler

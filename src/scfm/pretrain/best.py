@@ -4,7 +4,7 @@ import math
 
 from torch import nn
 
-from scfm.models.bmfm.network import Task
+from scfm.models.tasks import Task
 
 
 def weighted_loss(means: dict[str, float], tasks: dict[str, Task]) -> float:

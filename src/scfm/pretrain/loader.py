@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from scfm.corpus import Reader
 from scfm.errors import ScfmError
-from scfm.models.bmfm.view import Cells
+from scfm.models.cells import Cells
 from scfm.pretrain.stop import ignore_stop, spare_new_processes
 
 BLOCK = 64

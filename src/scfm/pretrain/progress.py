@@ -7,7 +7,7 @@ import time
 import torch
 from torch import Tensor
 
-from scfm.models.bmfm.view import Cells
+from scfm.models.cells import Cells
 
 COUNTS = ("cells", "tokens", "flops", "possible", "wait_s", "busy_s")
 """What adds up over a training, its interruptions included."""

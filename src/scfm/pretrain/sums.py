@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from scfm.models.bmfm.network import Task
+from scfm.models.tasks import Task
 
 
 def over_ranks(x: Tensor) -> Tensor:

@@ -16,8 +16,10 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from scfm.errors import ScfmError
 from scfm.files import whole
-from scfm.models.bmfm.network import Network, combine, task_counts
-from scfm.models.bmfm.view import Cells, make_view
+from scfm.models.bmfm.network import Network, task_counts
+from scfm.models.bmfm.view import make_view
+from scfm.models.cells import Cells
+from scfm.models.tasks import combine
 from scfm.pretrain.best import better, weighted_loss
 from scfm.pretrain.flops import gemm_peak, step_flops
 from scfm.pretrain.loader import Updates, load

@@ -3,10 +3,6 @@
 from collections.abc import Iterator
 
 import numpy as np
-import torch
-from scipy.sparse import csr_matrix
-
-from scfm.models.bmfm.view import Cells
 
 MOST_TOKENS = 2**18
 """Gene tokens of one batch; the paper's encoder needs about 4 GB for them."""
@@ -29,15 +25,3 @@ def batches(genes: np.ndarray, limit: int, most_cells: int, device: str = "cpu")
         stop = min(max(fitting, start + 1), start + most_cells, len(order))
         yield order[start:stop]
         start, before = stop, ends[stop - 1]
-
-
-def ragged(counts: csr_matrix, labels: dict[str, np.ndarray]) -> Cells:
-    """The rows of linear values as cells of the first dataset."""
-    lengths = torch.from_numpy(np.diff(counts.indptr).astype(np.int64))
-    return Cells(
-        torch.from_numpy(counts.indices.astype(np.int64)),
-        torch.from_numpy(counts.data.astype(np.float32)),
-        lengths,
-        torch.zeros(len(lengths), dtype=torch.int64),
-        {name: torch.from_numpy(codes) for name, codes in labels.items()},
-    )

@@ -17,15 +17,7 @@ from scfm.models.bmfm.label_losses import FLAT, sigmoid_sum
 from scfm.models.bmfm.objectives import TARGET, Head
 from scfm.models.bmfm.settings import Bmfm
 from scfm.models.bmfm.view import View
-
-
-@dataclass
-class Task:
-    """One objective on one batch: a sum and its count, so that ranks and micro-batches add up exactly."""
-
-    total: Tensor
-    count: Tensor
-    weight: float
+from scfm.models.tasks import Task
 
 
 @dataclass
@@ -213,10 +205,3 @@ def task_counts(view: View, settings: Bmfm) -> dict[str, Tensor]:
         counts["zero_inflated"] = every
     labelled = {head.task: (view.labels[head.label] >= 0).sum() for head in settings.heads}
     return counts | labelled
-
-
-def combine(tasks: dict[str, Task], counts: dict[str, Tensor]) -> Tensor:
-    """Σ w·(sum / count) / Σ w over the tasks that have a target; `counts` are those of the whole update."""
-    present = {name: (counts[name] > 0).float() * task.weight for name, task in tasks.items()}
-    weights = torch.stack(list(present.values())).sum().clamp(min=1e-12)
-    return sum(present[name] * task.total / counts[name].clamp(min=1) for name, task in tasks.items()) / weights

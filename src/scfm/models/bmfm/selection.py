@@ -1,23 +1,14 @@
 """Which genes of a cell become tokens: limits, random subsets, dropout, zeros. All vectorised over ragged batches."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from scfm.models.bmfm.settings import Bmfm, Input
-
-if TYPE_CHECKING:
-    from scfm.models.bmfm.view import Cells
+from scfm.models.cells import Cells
 
 FEW = 1024
 """Zeros of a cell up to which sorting them is faster than counting all scores."""
-
-
-def cell_of(lengths: Tensor) -> Tensor:
-    """int64 [sum of lengths]: which cell each element belongs to."""
-    return torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
 
 
 def most_tokens(n_genes: np.ndarray, settings: Bmfm) -> np.ndarray:
@@ -52,7 +43,7 @@ def shares(lengths: Tensor, settings: Input) -> tuple[Tensor, Tensor]:
 
 
 def choose_tokens(
-    cells: "Cells",
+    cells: Cells,
     cell: Tensor,
     y: Tensor,
     settings: Input,
@@ -74,7 +65,7 @@ def choose_tokens(
 
 
 def _training_tokens(
-    cells: "Cells",
+    cells: Cells,
     cell: Tensor,
     y: Tensor,
     settings: Input,
@@ -100,7 +91,7 @@ def _training_tokens(
 
 
 def add_perturbed(
-    cells: "Cells", cell: Tensor, measured: Tensor, perturbed: Tensor, chosen: tuple[Tensor, Tensor, Tensor]
+    cells: Cells, cell: Tensor, measured: Tensor, perturbed: Tensor, chosen: tuple[Tensor, Tensor, Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What was chosen, and those perturbed genes that were not, as far as the dataset measured them.
 
@@ -124,7 +115,7 @@ def gene_keys(perturbed: Tensor, genes: int) -> Tensor:
     return (cell * genes + perturbed)[perturbed >= 0]
 
 
-def cell_hash(cells: "Cells", cell: Tensor, seed: int) -> Tensor:
+def cell_hash(cells: Cells, cell: Tensor, seed: int) -> Tensor:
     """float32 [nonzeros]: numbers as good as random that depend on seed, gene and its cell's counts alone.
 
     They stay the same whatever the order of the genes and the rest of the batch, as those of a generator would not.
@@ -175,7 +166,7 @@ def by_cell(parts: tuple[Tensor, ...], cells: int) -> tuple[Tensor, Tensor]:
 
 
 def draw_zeros(
-    cells: "Cells",
+    cells: Cells,
     cell: Tensor,
     measured: Tensor,
     room: Tensor,

@@ -1,42 +1,19 @@
 """From raw counts to what the network sees and what it must predict: vectorised over a ragged batch."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from scfm.models.bmfm.selection import by_cell, cell_of, choose_tokens, gene_keys
+from scfm.models.bmfm.selection import by_cell, choose_tokens, gene_keys
 from scfm.models.bmfm.settings import Bmfm
 from scfm.models.bmfm.values import quantile_bins
+from scfm.models.cells import Cells, cell_of
 
 VALUE, ZERO, MASK, SPECIAL = 0, 1, 2, 3
 """What the value field of a token holds: a number, zero, the mask, or a special token's own embedding."""
 
 TARGET_SUM = 1e4
-
-
-@dataclass
-class Cells:
-    """A ragged batch of cells, one after another."""
-
-    gene: Tensor
-    """int64 [nonzeros], gene index; before `to` any integer."""
-    count: Tensor
-    """float32 [nonzeros], counts above 0 on any linear scale; before `to` any number."""
-    lengths: Tensor
-    """int64 [cells], nonzeros of each cell."""
-    dataset: Tensor
-    """int64 [cells], row of the measured-genes table."""
-    labels: dict[str, Tensor] = field(default_factory=dict)
-    """Label group or metadata column to int64 [cells], -1 where unknown; the column of perturbations to int64 [cells,
-    most], gene indices and -1."""
-
-    def to(self, device: torch.device | str) -> "Cells":
-        """The same batch on `device`; narrow integers travel as they are and widen there."""
-        labels = {name: codes.to(device, non_blocking=True) for name, codes in self.labels.items()}
-        tensors = (x.to(device, non_blocking=True) for x in (self.gene, self.count, self.lengths, self.dataset))
-        gene, count, lengths, dataset = tensors
-        return Cells(gene.long(), count.float(), lengths, dataset, labels)
 
 
 @dataclass
