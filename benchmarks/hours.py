@@ -2,7 +2,7 @@
 
     PYTHONPATH=src:benchmarks python benchmarks/hours.py
 
-Operations are those of `scfm.pretrain.flops` on cells as long as the Census's, with the settings of config/runs and
+Operations are those of `scfm.models.bmfm.flops` on cells as long as the Census's, with the settings of config/runs and
 config/studies/paper.yaml; cells are those that the paper published for its 10 % corpus. Hours assume that a GPU does
 `--rate` TFLOP/s, four of them four times as much, and that nothing else takes time.
 """
@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 from generate import cells_of, census_lengths
 
+from scfm.models.bmfm.flops import step_flops
 from scfm.models.bmfm.network import Network
 from scfm.models.bmfm.settings import Bmfm
 from scfm.models.bmfm.view import make_view
 from scfm.models.cells import ragged
-from scfm.pretrain.flops import step_flops
 from scfm.pretrain.settings import Run
 from scfm.settings import read_yaml
 from scfm.study import Study

@@ -22,9 +22,9 @@ from generate import census_lengths, shards
 from steps import our_loss, problem, released_loss, time_kernels, time_product, time_step, updater
 
 from scfm.corpus import Shards
+from scfm.models.bmfm.flops import step_flops
 from scfm.models.bmfm.network import Network
 from scfm.models.bmfm.view import make_view
-from scfm.pretrain.flops import step_flops
 from scfm.pretrain.loader import EqualCells, Updates, load, window_shuffle
 
 

@@ -82,8 +82,7 @@ def write_toy(folder: Path, train: int = 192, validation: int = 48, **columns) -
 
 def run_settings(objective="wced", heads=False, fraction=1.0, trained=True, inputs=None, head_dropout=0.1, **training):
     """Settings of a tiny run; further keywords are keys of `training`."""
-    from scfm.pretrain.settings import Run
-    from scfm.settings import parse
+    from scfm.pretrain.settings import parse_run
 
     model = {
         "encoder": {"layers": 1, "hidden": 16, "heads": 2, "ffn": 24, "init_std": 0.1},
@@ -95,7 +94,7 @@ def run_settings(objective="wced", heads=False, fraction=1.0, trained=True, inpu
     small = {"epochs": 2, "batch_cells": 16, "accumulate": 2, "learning_rate": 3e-3, "warmup_steps": 2}
     small |= {"precision": "32-true", "validation_cells": 32, "workers": 0}
     data = {"system": "bmfm", "description": "toy", "trained": trained, "corpus_fraction": fraction, "model": model}
-    return parse(Run, data | {"training": small | training}, "toy")
+    return parse_run(data | {"training": small | training}, "toy")
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,9 @@ def keep_freed_memory() -> None:
     """Use freed memory again instead of returning it, in this process and from now on.
 
     A step that works block after block needs the same memory each time. By default most of it goes back to the kernel,
-    which clears it page by page before it comes again: a quarter of the time of reading, 6 % (MLM) and 17 % (WCED) of
-    small training steps (benchmarks/freed.py), nothing of embedding. Without glibc nothing happens. Measured on two
-    cores; the one arena is one lock for all threads, which on many cores may cost more than it saves.
+    which clears it page by page before it comes again: a quarter of the time of reading, 6 to 11 % (MLM) and 5 to 17 %
+    (WCED) of small training steps (benchmarks/freed.py), nothing of embedding. Without glibc nothing happens. Measured
+    on two cores; the one arena is one lock for all threads, which on many cores may cost more than it saves.
     """
     if not sys.platform.startswith("linux"):
         return

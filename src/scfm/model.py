@@ -34,7 +34,7 @@ def write_model(
     genes: pd.DataFrame,
     tree: LabelTree | None,
     metrics: pd.DataFrame,
-    gene_errors: pd.DataFrame,
+    gene_errors: pd.DataFrame | None,
     classes: dict[str, list[str]] | None = None,
 ) -> None:
     """Write a whole model directory, or nothing.
@@ -42,6 +42,7 @@ def write_model(
     Args:
         about: settings, run, seed and sizes for `config.json`.
         genes: one row per gene index with columns gene and ensembl.
+        gene_errors: of each gene and validation, where the system measures them.
         tree: of the cell types, where a head predicts them. classes: labels of each group that a flat head predicts.
     """
     from safetensors.torch import save_file
@@ -57,7 +58,8 @@ def write_model(
         (folder / "labels.json").write_text(json.dumps(labels, indent=1, sort_keys=True) + "\n")
         genes.to_parquet(folder / "genes.parquet", index=False)
         metrics.to_csv(folder / "metrics.csv", index=False)
-        gene_errors.to_parquet(folder / "gene_errors.parquet", index=False)
+        if gene_errors is not None:
+            gene_errors.to_parquet(folder / "gene_errors.parquet", index=False)
 
 
 def load(path: Path | str, device: str = "auto", precision: str | None = None) -> "Model":
@@ -72,13 +74,10 @@ def load(path: Path | str, device: str = "auto", precision: str | None = None) -
         ScfmError: a file is missing or damaged, the weights do not fit the configuration, no GPU is visible where one
             is asked for, an unknown precision.
     """
-    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from scfm.models.bmfm.gene_vectors import vectors_among
-    from scfm.models.bmfm.network import Network
-    from scfm.models.bmfm.settings import Bmfm
+    from scfm.models.system import load_system, settings_of, systems
     from scfm.pretrain.precision import must_know
 
     path, chosen = Path(path), torch_device(device)
@@ -87,7 +86,8 @@ def load(path: Path | str, device: str = "auto", precision: str | None = None) -
         must_exist(path / name, "part of a model directory")
     try:
         about, labels = (json.loads((path / name).read_text()) for name in ("config.json", "labels.json"))
-        model, genes = about["settings"]["model"], pd.read_parquet(path / "genes.parquet")
+        system, model = about["settings"]["system"], about["settings"]["model"]
+        genes = pd.read_parquet(path / "genes.parquet")
         weights = load_file(path / "model.safetensors")
         tree = LabelTree.from_json(labels["cell_type"]) if "names" in labels.get("cell_type", {}) else None
         calibration = json.loads((path / CALIBRATION).read_text()) if (path / CALIBRATION).exists() else {}
@@ -97,12 +97,11 @@ def load(path: Path | str, device: str = "auto", precision: str | None = None) -
         raise ScfmError(
             f"{path}: the model directory is damaged ({reason}); copy it again or retrain the run"
         ) from error
-    settings = parse(Bmfm, model, f"{path / 'config.json'}: settings.model")
-    trees = [torch.from_numpy(table) for table in (tree.membership, tree.lineage)] if tree else [None, None]
-    sizes = {group: len(names) for group, names in classes.items()}
+    if system not in systems():
+        raise ScfmError(f"{path / 'config.json'}: this version has no system '{system}'; install a newer scfm")
+    settings = parse(settings_of(system), model, f"{path / 'config.json'}: settings.model")
     try:
-        given, values = vectors_among(weights), sum(map(len, about.get("metadata", {}).values()))
-        network = Network(settings, len(genes), trees[0], 0, given, values, sizes, trees[1])
+        network = load_system(system).restore(settings, weights, len(genes), about, tree, classes)
         network.load_state_dict(weights)
     except (RuntimeError, ValueError, LookupError) as error:
         raise ScfmError(f"{path / 'model.safetensors'}: weights do not fit config.json; retrain the run") from error

@@ -10,14 +10,14 @@ from scfm.datasets import Dataset
 from scfm.embeddings import EmbeddingFile
 from scfm.files import whole
 from scfm.paper.settings import Claims, Inconsistencies
-from scfm.pretrain.settings import Run
+from scfm.pretrain.settings import AnyRun
 from scfm.resources.settings import Resource
 from scfm.study_file import Shared, StudyFile
 
 SCHEMAS = {
     "config": (Shared, "config/config.yaml"),
     "study": (StudyFile, "A file of config/studies"),
-    "run": (Run, "A file of config/runs, by itself or with a study's keys laid over it"),
+    "run": (AnyRun, "A file of config/runs, by itself or with a study's keys laid over it"),
     "resources": (dict[str, Resource], "config/resources.yaml"),
     "datasets": (Dataset, "A row of config/datasets.tsv, parsed"),
     "embeddings": (EmbeddingFile, "A row of config/embeddings.tsv, parsed"),

@@ -13,7 +13,7 @@ from scfm.errors import ScfmError
 from scfm.genes import HUMAN
 from scfm.learnability.settings import Learnability
 from scfm.paper.settings import Paper, Scale
-from scfm.pretrain.settings import Run
+from scfm.pretrain.settings import Run, parse_run
 from scfm.resources.settings import Resource, read_resources
 from scfm.settings import Settings, merge, of_kind, parse, read_yaml
 from scfm.study_file import AblationUse, DatasetUse, Shared, StudyFile
@@ -86,7 +86,7 @@ class Study:
         data = read_yaml(source)
         for override in (of_kind(self.file.pretrain, data), *overrides, self.shared.pretrain):
             data = merge(data, override)
-        return parse(Run, data, where or f"{source} in study '{self.name}'")
+        return parse_run(data, where or f"{source} in study '{self.name}'")
 
     def _ablation(self, name: str, use: AblationUse, path: Path) -> Run:
         where = f"{path}: ablation '{name}'"

@@ -11,8 +11,7 @@ from scfm.api.columns import labels_of, numbers_of, task_of
 from scfm.errors import ScfmError
 from scfm.finetuning.target import scores, standardised
 from scfm.models.bmfm.label_losses import squared_sum
-from scfm.pretrain.settings import Run
-from scfm.settings import parse
+from scfm.pretrain.settings import parse_run
 
 QUICK = {"epochs": 6, "batch_cells": 4, "learning_rate": 1e-2, "dropout": 0.0}
 CODES = "whole numbers may be codes of labels or amounts; say which by task, labels or regression"
@@ -199,4 +198,4 @@ def test_pretraining_learns_no_number(toy_run):
     settings = toy_run(heads=True).model_dump()
     settings["model"]["heads"] = [{"loss": "squared"}]
     with pytest.raises(ScfmError, match=r"loss 'squared' is of scfm\.finetune alone"):
-        parse(Run, settings, "toy")
+        parse_run(settings, "toy")

@@ -15,11 +15,10 @@ from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
 import scfm.corpus.direct as module
-from scfm.corpus import Shards
+from scfm.corpus import Shards, marginals
 from scfm.corpus.direct import Direct
 from scfm.corpus.settings import SourceSettings
 from scfm.errors import ScfmError
-from scfm.pretrain.data import marginals
 from scfm.pretrain.loader import Batches, EqualCells, EqualTokens, Updates, window_shuffle
 from scfm.pretrain.stop import spare_new_processes
 from scfm.pretrain.train import train

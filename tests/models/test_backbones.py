@@ -174,7 +174,7 @@ def test_a_model_directory_gives_back_the_same_model(backbone, ragged, dense, bm
     settings = bmfm(encoder={"backbone": backbone, "landmarks": 4, "features": 24})
     network = Network(settings, 30, None, seed=5).eval()
     genes = pd.DataFrame({"gene": [f"G{i}" for i in range(30)], "ensembl": [f"ENSG{i:011d}" for i in range(30)]})
-    about = {"run": "toy", "seed": 5, "settings": {"model": settings.model_dump(mode="json")}}
+    about = {"run": "toy", "seed": 5, "settings": {"system": "bmfm", "model": settings.model_dump(mode="json")}}
     epochs, errors = pd.DataFrame({"epoch": [1]}), pd.DataFrame({"gene": ["G0"]})
     write_model(tmp_path / "m", network, about, genes, None, epochs, errors)
     loaded = load(tmp_path / "m", "cpu").network

@@ -6,7 +6,6 @@ from scfm.errors import ScfmError
 from scfm.models.bmfm import selection
 from scfm.models.bmfm.selection import (
     by_cell,
-    cell_of,
     choose_tokens,
     draw_zeros,
     first_per_cell,
@@ -16,6 +15,7 @@ from scfm.models.bmfm.selection import (
 )
 from scfm.models.bmfm.settings import Input
 from scfm.models.bmfm.view import normalise
+from scfm.models.cells import cell_of
 from scfm.settings import parse
 
 

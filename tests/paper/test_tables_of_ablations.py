@@ -8,8 +8,7 @@ import pytest
 
 from scfm.errors import ScfmError
 from scfm.paper.tables.ablations import COLUMNS, ablations, changes
-from scfm.pretrain.settings import Run
-from scfm.settings import parse
+from scfm.pretrain.settings import parse_run
 
 WCED = {"system": "bmfm", "model": {"objective": {"kind": "wced"}}}
 NORM = {"system": "bmfm", "model": {"objective": {"kind": "wced"}, "encoder": {"embedding_norm": True}}}
@@ -108,7 +107,7 @@ def test_changes_name_what_differs_and_nothing_else():
     model = {"objective": {"kind": "wced"}, "input": {"zeros": {"strategy": "interleave"}}}
     model["heads"] = [{"label": "sex", "loss": "focal"}]
     other = {"system": "bmfm", "description": "two", "model": model}
-    one, two = (parse(Run, data, "test") for data in (base, other))
+    one, two = (parse_run(data, "test") for data in (base, other))
     zeros = "model.input.zeros.strategy: exclude → interleave"
     assert changes(one, one) == ""
     assert set(changes(one, two).split("; ")) == {
@@ -116,7 +115,7 @@ def test_changes_name_what_differs_and_nothing_else():
         "model.heads.0.label: – → sex",
         "model.heads.0.loss: – → focal",
     }
-    hce = parse(Run, WCED | {"model": WCED["model"] | {"heads": [{"label": "cell_type"}]}}, "test")  # all by default
+    hce = parse_run(WCED | {"model": WCED["model"] | {"heads": [{"label": "cell_type"}]}}, "test")  # all by default
     assert changes(one, hce) == "model.heads.0.label: – → cell_type; model.heads.0.loss: – → hce"
 
 

@@ -51,11 +51,11 @@ def test_settings_files_that_cannot_be_read(tmp_path, published):
 
 
 def test_published_keys_exist_in_the_settings_of_a_run(pytestconfig):
-    from scfm.pretrain.settings import Run
+    from scfm.pretrain.settings import parse_run
 
     keys = set()
     for objective in ("mlm", "wced"):
-        run = Run(system="bmfm", description="", model={"objective": {"kind": objective}})
+        run = parse_run({"system": "bmfm", "model": {"objective": {"kind": objective}}}, "test")
         keys |= set(flatten(json.loads(run.model_dump_json())))
     printed = pd.read_csv(pytestconfig.rootpath / "config/published/table1.csv").key.dropna()
     missing = [key for key in printed if not any(full.endswith(f".{key}") or full == key for full in keys)]

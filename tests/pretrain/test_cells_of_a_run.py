@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scfm.corpus import marginals
 from scfm.errors import ScfmError
+from scfm.models.bmfm.labels import label_codes, label_tree
 from scfm.ontology import LabelTree, Ontology
-from scfm.pretrain.data import choose_rows, label_codes, label_tree, marginals
+from scfm.pretrain.data import choose_rows
 
 
 def test_a_smaller_share_of_the_corpus_is_part_of_a_larger_one():

@@ -6,12 +6,13 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from scfm.models.bmfm.flops import step_flops
 from scfm.models.bmfm.network import Network
 from scfm.models.bmfm.settings import Bmfm, Encoder
 from scfm.models.bmfm.view import make_view
 from scfm.models.cells import Cells
 from scfm.models.tasks import combine
-from scfm.pretrain.flops import gemm_peak, step_flops
+from scfm.pretrain.flops import gemm_peak
 
 GENES, CELLS, LENGTH = 300, 4, 127
 

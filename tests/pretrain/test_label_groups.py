@@ -9,8 +9,8 @@ import pytest
 from scfm.api import annotate
 from scfm.errors import ScfmError
 from scfm.model import load
+from scfm.models.bmfm.labels import label_classes, label_codes
 from scfm.models.bmfm.objectives import CrossEntropy, Focal, Hce
-from scfm.pretrain.data import label_classes, label_codes
 from scfm.pretrain.train import train
 
 GROUPS = [

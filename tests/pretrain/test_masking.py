@@ -9,8 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from scfm.model import load
-from scfm.models.bmfm.network import Reconstruction
-from scfm.models.bmfm.view import View
+from scfm.models.tasks import GeneTargets
 from scfm.pretrain.masking import RunningErrors
 from scfm.pretrain.train import train
 from scfm.pretrain.trainer import Stopped, Trainer
@@ -30,19 +29,16 @@ def run(toy_run):
 
 
 def batch(genes, truth, value, logit):
-    empty = torch.zeros(0)
-    view = View(torch.tensor(genes), empty, empty, empty, empty, 0, empty, {})
-    view.target_position, view.target_value = torch.arange(len(genes)), torch.tensor(truth)
-    return view, Reconstruction(torch.tensor(value), torch.tensor(logit))
+    return GeneTargets(torch.tensor(genes), torch.tensor(truth), torch.tensor(value), torch.tensor(logit))
 
 
 def test_running_errors_against_a_hand_made_example():
     errors = RunningErrors(4, 0.5, torch.device("cpu"))
     torch.testing.assert_close(errors.error, torch.ones(4))
-    errors.add(*batch([0, 0, 1], [2.0, 1.0, 3.0], [1.5, 9.0, 1.0], [-1.0, 1.0, -1.0]))
+    errors.add(batch([0, 0, 1], [2.0, 1.0, 3.0], [1.5, 9.0, 1.0], [-1.0, 1.0, -1.0]))
     torch.testing.assert_close(errors.error, torch.ones(4))  # until the update ends
     errors.end_update(1)
-    errors.add(*batch([2], [0.0], [0.25], [-1.0]))
+    errors.add(batch([2], [0.0], [0.25], [-1.0]))
     errors.end_update(1)
     total, n = torch.tensor([0.75, 1.0, 0.25, 0.0]), torch.tensor([1.0, 0.5, 1.0, 0.0])
     mean = total.sum() / n.sum()

@@ -22,7 +22,7 @@ from pathlib import Path
 import lightning
 import numpy as np
 from scfm.pretrain import train as module
-from scfm.pretrain.settings import Run
+from scfm.pretrain.settings import parse_run
 from scfm.pretrain.trainer import Trainer
 from scfm.settings import parse
 
@@ -41,7 +41,7 @@ def update(self, *arguments):
 
 Trainer.update = update
 folder = Path(folder)
-module.train(parse(Run, settings, "test"), "toy/0", 0, Path(shards), Path(ontology), folder / "work", folder / "two", 2)
+module.train(parse_run(settings, "test"), "toy/0", 0, Path(shards), Path(ontology), folder / "work", folder / "two", 2)
 """
 
 

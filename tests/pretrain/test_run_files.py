@@ -2,8 +2,8 @@
 
 import pytest
 
-from scfm.pretrain.settings import Run
-from scfm.settings import parse, read_yaml
+from scfm.pretrain.settings import parse_run
+from scfm.settings import read_yaml
 
 GROUPS = ["cell_type", "tissue", "tissue_general", "donor_id"]
 
@@ -14,7 +14,7 @@ def run(pytestconfig):
 
     def read(name):
         path = pytestconfig.rootpath / "config" / "runs" / f"{name}.yaml"
-        return parse(Run, read_yaml(path), str(path))
+        return parse_run(read_yaml(path), str(path))
 
     return read
 

@@ -73,9 +73,11 @@ def test_projected_operations_count_epochs_and_validations(steps, monkeypatch):
     import generate
     import hours
 
+    from scfm.pretrain.settings import parse_run
+
     model = {"objective": {"kind": "wced"}, "encoder": TINY}
     training = {"epochs": 6, "validate_every": 3, "validation_passes": 2}
-    run = hours.Run.model_validate({"system": "bmfm", "corpus_fraction": 0.1, "model": model, "training": training})
+    run = parse_run({"system": "bmfm", "corpus_fraction": 0.1, "model": model, "training": training}, "test")
     tokens, step = hours.cost(run.model, "train", 3)
     assert tokens == pytest.approx(np.mean(generate.census_lengths(3)) + 1)
     assert step > 6 * tokens * (4 * 16**2 + 3 * 16 * 24)  # one block of the two and more

@@ -4,7 +4,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from scfm.models.bmfm.network import Reconstruction
+from scfm.models.bmfm.network import Network, Reconstruction
 from scfm.models.bmfm.view import View
 from scfm.pretrain.tracking import GeneErrors
 
@@ -33,7 +33,7 @@ def wced_view(truth, mask):
 def track(mean, *batches):
     errors = GeneErrors(mean)
     for truth, mask, value, logit in batches:
-        errors.update(wced_view(truth, mask), Reconstruction(value, logit))
+        errors.update(Network.gene_targets(wced_view(truth, mask), Reconstruction(value, logit)))
     return errors.frame([f"G{i}" for i in range(len(mean))], np.full(len(mean), 0.5), torch.arange(len(mean)))
 
 
@@ -116,7 +116,8 @@ def test_masked_values_count_where_they_were_hidden():
     truth = torch.tensor([2.0, 1.0, 0.0])
     view = View(gene, gene * 0.0, kind, kind, kind, 4, kind, {}, target_position=target, target_value=truth)
     errors = GeneErrors(torch.zeros(3))
-    errors.update(view, Reconstruction(torch.tensor([1.5, 3.0, 7.0]), torch.tensor([-1.0, 1.0, 2.0])))
+    predicted = Reconstruction(torch.tensor([1.5, 3.0, 7.0]), torch.tensor([-1.0, 1.0, 2.0]))
+    errors.update(Network.gene_targets(view, predicted))
     table = errors.frame(["a", "b", "c"], np.zeros(3), torch.zeros(3, dtype=torch.int64))
     assert table.n.tolist() == [2, 0, 1]
     assert table.n_nonzero.tolist() == [2, 0, 0]

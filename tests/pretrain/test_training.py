@@ -9,10 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from scfm.corpus import Shards
+from scfm.corpus import Shards, marginals
 from scfm.errors import ScfmError
 from scfm.model import load
-from scfm.pretrain.data import marginals
 from scfm.pretrain.guard import sole_trainer
 from scfm.pretrain.stop import Stopped
 from scfm.pretrain.train import train

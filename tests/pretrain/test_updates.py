@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import scfm.pretrain.trainer as trained
+import scfm.models.bmfm.network as module
 from scfm.models.bmfm.network import Network
 from scfm.models.bmfm.view import make_view
 from scfm.pretrain.optimizer import make_optimizer
@@ -67,12 +67,12 @@ def views(monkeypatch):
     """Every view that is made: (mode, cells, view)."""
     made = []
 
-    def keep(cells, settings, measured, generator, mode="train", **keys):
-        view = make_view(cells, settings, measured, generator, mode, **keys)
+    def keep(cells, settings, measured, generator, mode, gene_error):
+        view = make_view(cells, settings, measured, generator, mode, gene_error)
         made.append((mode, cells, view))
         return view
 
-    monkeypatch.setattr(trained, "make_view", keep)
+    monkeypatch.setattr(module, "make_view", keep)
     return made
 
 

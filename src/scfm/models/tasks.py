@@ -15,6 +15,20 @@ class Task:
     weight: float
 
 
+@dataclass
+class GeneTargets:
+    """Targets that are values of genes, one-dimensional and alike in length, and what was predicted for them."""
+
+    gene: Tensor
+    """int64, gene index."""
+    truth: Tensor
+    """float32, log1p of counts scaled to 10,000 a cell."""
+    value: Tensor
+    """float32, predicted if the gene is expressed."""
+    zero_logit: Tensor
+    """float32, log odds that it is not."""
+
+
 def combine(tasks: dict[str, Task], counts: dict[str, Tensor]) -> Tensor:
     """Σ w·(sum / count) / Σ w over the tasks that have a target; `counts` are those of the whole update."""
     present = {name: (counts[name] > 0).float() * task.weight for name, task in tasks.items()}

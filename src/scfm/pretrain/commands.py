@@ -39,10 +39,10 @@ def train(
 
     from scfm.corpus.settings import SourceSettings
     from scfm.memory import keep_freed_memory
-    from scfm.pretrain.settings import Run
+    from scfm.pretrain.settings import parse_run
     from scfm.pretrain.train import train as train_run
 
-    resolved = parse(Run, settings, "--settings")
+    resolved = parse_run(settings, "--settings")
     loader = resolved.training.loader
     option, corpus = ("--shards", shards) if loader == "shards" else ("--selection", selection)
     if corpus is None:

@@ -3,15 +3,7 @@
 import torch
 from torch import Tensor
 
-from scfm.models.bmfm.network import Reconstruction
-from scfm.models.bmfm.objectives import Mlm, Wced
-from scfm.models.bmfm.view import View
-
-
-def running_errors(objective: Mlm | Wced, genes: int, device: torch.device) -> "RunningErrors | None":
-    """What an objective that masks by error needs; None for the others."""
-    adaptive = objective.kind == "mlm" and objective.masking == "error"
-    return RunningErrors(genes, objective.memory, device) if adaptive else None
+from scfm.models.tasks import GeneTargets
 
 
 class RunningErrors:
@@ -27,12 +19,11 @@ class RunningErrors:
         self._new = torch.zeros_like(self.sums)
 
     @torch.no_grad()
-    def add(self, view: View, predicted: Reconstruction) -> None:
+    def add(self, targets: GeneTargets) -> None:
         """Add the targets of one micro-batch; the prediction is 0 where the gene is held to be zero."""
-        gene = view.gene[view.target_position]
-        guess = predicted.value.double().masked_fill(predicted.zero_logit > 0, 0)
-        error = (view.target_value.double() - guess).abs()
-        self._new.index_add_(1, gene, torch.stack([error, torch.ones_like(error)]))
+        guess = targets.value.double().masked_fill(targets.zero_logit > 0, 0)
+        error = (targets.truth.double() - guess).abs()
+        self._new.index_add_(1, targets.gene, torch.stack([error, torch.ones_like(error)]))
 
     def end_update(self, ranks: int) -> None:
         """Take in what was added on all ranks since the last update."""

@@ -1,11 +1,14 @@
 """Settings of one pretraining run; defaults are the paper's."""
 
-from typing import Literal
+import json
+from functools import cache
+from typing import Annotated, Literal, Union
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
-from scfm.models.bmfm.settings import Bmfm
-from scfm.settings import Settings
+from scfm.errors import ScfmError
+from scfm.models.system import SystemSettings, settings_of, systems
+from scfm.settings import Settings, parse
 
 
 class Training(Settings):
@@ -56,7 +59,7 @@ class Training(Settings):
 class Run(Settings):
     """One pretraining run."""
 
-    system: Literal["bmfm"]
+    system: str
     """System under `scfm.models`."""
     description: str = ""
     """One line on what the run is for."""
@@ -64,22 +67,37 @@ class Run(Settings):
     """False keeps the random initial weights: the control of every benchmark."""
     corpus_fraction: float = Field(1.0, gt=0, le=1)
     """Share of the corpus's cells that the run uses, nested: a smaller share is part of a larger one."""
-    model: Bmfm
+    model: SystemSettings
     """The network and its objectives."""
     training: Training = Training()
     """Optimisation."""
 
     @model_validator(mode="after")
-    def _heads_predict_labels(self) -> "Run":
-        if any(head.loss == "squared" for head in self.model.heads):
-            raise ValueError(
-                "model.heads: loss 'squared' is of scfm.finetune alone, the corpus has labels and no numbers"
-            )
+    def _model_fits_training(self) -> "Run":
+        self.model.must_fit(self.training.epochs)
         return self
 
-    @model_validator(mode="after")
-    def _every_head_counts_at_last(self) -> "Run":
-        for head in self.model.heads:
-            if not any(head.weight_at(epoch) for epoch in range(self.training.epochs)):
-                raise ValueError(f"head '{head.label}' has no weight in any of {self.training.epochs} training epochs")
-        return self
+
+@cache
+def run_of(system: str) -> type[Run]:
+    """The settings of a run of one system."""
+    own = {"system": Literal[system], "model": settings_of(system)}
+    fields = {key: (kind, Field(description=Run.model_fields[key].description)) for key, kind in own.items()}
+    return create_model(f"{system.capitalize()}Run", __base__=Run, __doc__=f"One run of the system {system}.", **fields)
+
+
+def parse_run(data: str | dict, where: str) -> Run:
+    """Validate a run, a mapping or JSON text, by the settings of its system.
+
+    Raises:
+        ScfmError: an unknown system; what `parse` raises.
+    """
+    data = json.loads(data) if isinstance(data, str) else data
+    if data.get("system") not in systems():
+        known = ", ".join(systems())
+        raise ScfmError(f"{where}: key 'system': '{data.get('system')}' is no system; choose among {known}")
+    return parse(run_of(data["system"]), data, where)
+
+
+AnyRun = Annotated[Union[tuple(map(run_of, systems()))], Field(discriminator="system")]  # noqa: UP007
+"""A run of any system."""

@@ -5,8 +5,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from scfm.models.bmfm.network import Reconstruction
-from scfm.models.bmfm.view import View
+from scfm.models.tasks import GeneTargets
 
 BINS = 256
 REACH = 16.0
@@ -29,9 +28,9 @@ class GeneErrors:
         self.sums = torch.zeros(len(SUMS), genes, dtype=torch.float64, device=device)
         self.logits = torch.zeros(2 * genes * BINS, dtype=torch.int32, device=device)  # above 0, then zero
 
-    def update(self, view: View, predicted: Reconstruction) -> None:
+    def update(self, targets: GeneTargets) -> None:
         """Add one batch of targets."""
-        gene, truth, value, logit = _flat(view, predicted)
+        gene, truth, value, logit = targets.gene, targets.truth, targets.value, targets.zero_logit
         above = truth > 0
         nonzero_gene, y = gene[above], truth[above]
         guess, gate = value[above], logit[above] > 0
@@ -77,27 +76,6 @@ class GeneErrors:
         table["auc"], table["auc_error"] = auc.cpu().numpy(), bound.cpu().numpy()
         table["n_train_targets"] = n_train_targets.cpu().numpy()
         return table
-
-
-@torch.no_grad()
-def count_targets(counts: Tensor, view: View) -> None:
-    """Add the targets of one batch to int64 [genes]."""
-    if view.target_mask is None:
-        gene = view.gene[view.target_position]
-        counts.index_add_(0, gene, torch.ones_like(gene))
-    else:
-        counts += view.target_mask.sum(0)
-
-
-def _flat(view: View, predicted: Reconstruction) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gene, truth, value and is-zero logit of each target, one-dimensional."""
-    if view.target_mask is None:
-        gene = view.gene[view.target_position]
-        return gene, view.target_value, predicted.value.float(), predicted.zero_logit.float()
-    kept = view.target_mask.flatten().nonzero().squeeze(1)
-    gene = kept % view.target_mask.shape[1]
-    flat = (x.float().flatten()[kept] for x in (view.target_value, predicted.value, predicted.zero_logit))
-    return gene, *flat
 
 
 def detection_auc(counts: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,19 +12,16 @@ import pandas as pd
 import torch
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.fabric.strategies import DDPStrategy
+from torch import nn
 
 from scfm.code import digest
-from scfm.corpus import Reader, Shards, round_robin
+from scfm.corpus import Reader, Shards, marginals, round_robin
 from scfm.corpus.settings import SourceSettings
 from scfm.errors import ScfmError
 from scfm.model import write_model
-from scfm.models.bmfm.gene_vectors import GivenVectors, read_gene_vectors
-from scfm.models.bmfm.metadata import metadata_codes, metadata_values
-from scfm.models.bmfm.network import Network
-from scfm.models.bmfm.perturbation import perturbed_genes
-from scfm.models.bmfm.selection import most_tokens
-from scfm.ontology import LabelTree, Ontology
-from scfm.pretrain.data import choose_rows, label_classes, label_codes, label_tree, marginals
+from scfm.models.system import Prepared, load_system
+from scfm.ontology import Ontology
+from scfm.pretrain.data import choose_rows
 from scfm.pretrain.guard import sole_trainer
 from scfm.pretrain.loader import Batches, EqualCells, EqualTokens, Updates, window_shuffle
 from scfm.pretrain.settings import Run
@@ -73,16 +70,13 @@ def train(
     corpus = _open(run, corpus_path, source, soma_path)
     if run.model.names_cell_types and ontology_path is None:
         raise ScfmError(f"{name}: a head of cell types needs the Cell Ontology; name its file with --ontology")
-    tree = label_tree(corpus.cells, Ontology.read(ontology_path)) if run.model.names_cell_types else None
+    ontology = Ontology.read(ontology_path) if run.model.names_cell_types else None
     train_rows, validation_rows = (
         choose_rows(corpus.cells, split, run.corpus_fraction, seed=0) for split in ("train", "validation")
     )
-    values = metadata_values(corpus.cells, train_rows, run.model.input.metadata)
-    classes = label_classes(corpus.cells, train_rows, run.model.heads)
-    labels = label_codes(corpus.cells, tree, classes) | metadata_codes(corpus.cells, values) | _perturbed(run, corpus)
-    given = _given_vectors(run, corpus)
-    if given is not None and not rank:
-        print(f"{name}: {len(given.gene):,} of {len(corpus.genes):,} genes have given vectors", file=sys.stderr)
+    prepared = load_system(run.system).prepare(run.model, corpus, train_rows, ontology, seed)
+    for remark in () if rank else prepared.remarks:
+        print(f"{name}: {remark}", file=sys.stderr)
     t = run.training
 
     neighbours = corpus.reading_order(train_rows)
@@ -92,7 +86,7 @@ def train(
         order = window_shuffle(neighbours, (seed, epoch))
         if corpus.turns is not None:
             order = round_robin(order, corpus.turns[order])
-        return Updates(corpus, order, plan(order), labels, t.accumulate, first, rank, world)
+        return Updates(corpus, order, plan(order), prepared.labels, t.accumulate, first, rank, world)
 
     if run.trained and not plan.batches:
         raise ScfmError(
@@ -101,17 +95,17 @@ def train(
         )
     with sole_trainer(work / f"rank{rank}"):
         each = plan.batches // (t.accumulate * world)
-        network = _network(run, seed, corpus, tree, classes, given, values, train_rows)
-        trainer = _trainer(run, name, seed, corpus, network, validation_rows, each, devices)
-        validation = Batches(corpus, corpus.reading_order(validation_rows), labels, t.validation_cells, rank, world)
+        trainer = _trainer(run, name, seed, corpus, prepared.network, validation_rows, each, devices)
+        order = corpus.reading_order(validation_rows)
+        validation = Batches(corpus, order, prepared.labels, t.validation_cells, rank, world)
         if run.trained:
-            checkpoint = work / _checkpoint_name(run, seed, corpus, tree, given, code)
+            checkpoint = work / _checkpoint_name(run, seed, corpus, prepared, code)
             with stop_on_request(max_minutes) as stop:
                 trainer.fit(updates, validation, checkpoint, stop)
         else:
             trainer.validate(validation, epoch=0)
         if not rank:
-            _write(out, run, name, seed, corpus, tree, classes, values, trainer, len(train_rows), len(validation_rows))
+            _write(out, run, name, seed, corpus, prepared, trainer, len(train_rows), len(validation_rows))
     if rank:
         return ""
     losses = {key: value for key, value in trainer.metrics[-1].items() if key.startswith("validate")}
@@ -132,41 +126,12 @@ def _open(run: Run, path: Path, source: SourceSettings | None, soma_path: Path |
 def _plan(run: Run, corpus: Reader, rows: np.ndarray, multiple: int) -> EqualCells | EqualTokens:
     if run.training.batch_tokens is None:
         return EqualCells(len(rows), run.training.batch_cells, multiple)
-    tokens = most_tokens(corpus.cells["n_genes"].to_numpy(np.int64), run.model)
+    tokens = load_system(run.system).tokens(run.model, corpus.cells)
     return EqualTokens(tokens, rows, run.training.batch_tokens, multiple)
 
 
-def _given_vectors(run: Run, corpus: Reader) -> GivenVectors | None:
-    vectors = run.model.input.gene_vectors
-    genes = corpus.genes
-    return read_gene_vectors(vectors.file, genes["gene"].tolist(), genes["ensembl"].tolist()) if vectors else None
-
-
-def _perturbed(run: Run, corpus: Reader) -> dict[str, np.ndarray]:
-    perturbation = run.model.input.perturbation
-    if perturbation is None:
-        return {}
-    perturbed = perturbed_genes(corpus.cells, corpus.genes["gene"].tolist(), perturbation)
-    if not (perturbed >= 0).any():
-        raise ScfmError(
-            f"corpus cells.parquet: column '{perturbation.column}' (input.perturbation) is missing or names no gene of "
-            "the vocabulary; expected symbols joined by '+'"
-        )
-    return {perturbation.column: perturbed}
-
-
-def _network(run: Run, seed: int, corpus: Reader, tree, classes, given, values, train_rows) -> Network:
-    sizes = {"metadata_values": sum(map(len, values.values())), "classes": {k: len(v) for k, v in classes.items()}}
-    trees = [torch.from_numpy(table) for table in (tree.membership, tree.lineage)] if tree else [None, None]
-    network = Network(run.model, len(corpus.genes), trees[0], seed, given, **sizes, lineage=trees[1])
-    if run.model.objective.kind == "wced" and run.model.objective.marginal_init:
-        _, zero_fraction, mean = marginals(corpus, train_rows[:100_000])
-        network.decoder.start_at_marginals(torch.from_numpy(zero_fraction).float(), torch.from_numpy(mean).float())
-    return network
-
-
 def _trainer(
-    run: Run, name: str, seed: int, corpus: Reader, network: Network, validation_rows, updates: int, devices: int
+    run: Run, name: str, seed: int, corpus: Reader, network: nn.Module, validation_rows, updates: int, devices: int
 ) -> Trainer:
     n, zero_fraction, mean_nonzero = marginals(corpus, validation_rows)
     return Trainer(
@@ -199,11 +164,20 @@ def _fabric(devices: int) -> lightning.Fabric:
 
 
 def _write(
-    out, run, name, seed, corpus, tree, classes, values, trainer: Trainer, n_train: int, n_validation: int
+    out: Path,
+    run: Run,
+    name: str,
+    seed: int,
+    corpus: Reader,
+    prepared: Prepared,
+    trainer: Trainer,
+    n_train,
+    n_validation,
 ) -> None:
-    errors = pd.concat(trainer.errors, ignore_index=True)
-    errors.insert(0, "run", name.split("/")[0])
-    errors.insert(1, "seed", seed)
+    errors = pd.concat(trainer.errors, ignore_index=True) if trainer.errors else None
+    if errors is not None:
+        errors.insert(0, "run", name.split("/")[0])
+        errors.insert(1, "seed", seed)
     metrics = pd.DataFrame(trainer.metrics)
     for key, value in trainer.progress.speed().items() if run.trained else ():
         metrics[key] = value
@@ -216,20 +190,14 @@ def _write(
         "validation_cells": n_validation,
         "updates": trainer.step,
         "weights_of_epoch": trainer.best["epoch"] if trainer.best else trainer.epoch,
-        "code": digest("scfm.pretrain.commands:train"),
-    }
-    if values:
-        about["metadata"] = values
-    write_model(out, trainer.network, about, corpus.genes, tree, metrics, errors, classes)
+        "code": digest("scfm.pretrain.commands:train", f"scfm.models.{run.system}.system"),
+    } | prepared.about
+    write_model(out, trainer.network, about, corpus.genes, prepared.tree, metrics, errors, prepared.classes)
 
 
-def _checkpoint_name(
-    run: Run, seed: int, corpus: Reader, tree: LabelTree | None, given: GivenVectors | None, code: str
-) -> str:
+def _checkpoint_name(run: Run, seed: int, corpus: Reader, prepared: Prepared, code: str) -> str:
     """Stands for everything that a checkpoint depends on, so that a stale one is never resumed."""
     manifest = (corpus.path / "manifest.json").read_text()
-    parts = [as_json(run), str(seed), manifest, as_json(tree.to_json() if tree else {}), code]
-    content = "\0".join(parts).encode()
-    if given is not None:
-        content += given.gene.numpy().tobytes() + given.vector.numpy().tobytes()
+    parts = [as_json(run), str(seed), manifest, as_json(prepared.tree.to_json() if prepared.tree else {}), code]
+    content = "\0".join(parts).encode() + prepared.digest
     return hashlib.sha256(content).hexdigest()[:16] + ".ckpt"

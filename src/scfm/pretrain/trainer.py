@@ -11,19 +11,17 @@ import lightning
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from scfm.errors import ScfmError
 from scfm.files import whole
-from scfm.models.bmfm.network import Network, task_counts
-from scfm.models.bmfm.view import make_view
 from scfm.models.cells import Cells
 from scfm.models.tasks import combine
 from scfm.pretrain.best import better, weighted_loss
-from scfm.pretrain.flops import gemm_peak, step_flops
+from scfm.pretrain.flops import gemm_peak
 from scfm.pretrain.loader import Updates, load
-from scfm.pretrain.masking import running_errors
+from scfm.pretrain.masking import RunningErrors
 from scfm.pretrain.optimizer import make_optimizer
 from scfm.pretrain.precision import autocast, gradient_scaler
 from scfm.pretrain.progress import Progress
@@ -31,7 +29,7 @@ from scfm.pretrain.settings import Training
 from scfm.pretrain.steplog import StepLog
 from scfm.pretrain.stop import Stop, Stopped
 from scfm.pretrain.sums import LossSums, over_ranks
-from scfm.pretrain.tracking import GeneErrors, count_targets
+from scfm.pretrain.tracking import GeneErrors
 
 SPLITS = {"train": 0, "validate": 1}
 
@@ -48,7 +46,7 @@ class Trainer:
     def __init__(
         self,
         fabric: lightning.Fabric,
-        network: Network,
+        network: nn.Module,
         training: Training,
         measured: Tensor,
         mean_nonzero: Tensor,
@@ -68,7 +66,8 @@ class Trainer:
         self.scaler = gradient_scaler(fabric.device, training.precision)
         self.measured, self.mean_nonzero = measured.to(fabric.device), mean_nonzero.to(fabric.device)
         self.train_targets = torch.zeros(len(genes), dtype=torch.int64, device=fabric.device)
-        self.masking = running_errors(network.settings.objective, len(genes), fabric.device)
+        memory, self.tracks = network.settings.error_memory, network.settings.tracks_genes
+        self.masking = RunningErrors(len(genes), memory, fabric.device) if memory is not None else None
         self.step = 0  # updates done
         self.epoch = 0  # epochs done, their validation included
         self.metrics: list[dict] = []
@@ -131,12 +130,12 @@ class Trainer:
             Whether any rank was asked to stop.
         """
         generator = self._generator("train", self.step, self.fabric.global_rank)
-        settings, device = self.network.settings, self.fabric.device
-        error = self.masking and self.masking.error
-        views = [make_view(c.to(device), settings, self.measured, generator, gene_error=error) for c in update]
+        network, device = self.network, self.fabric.device
+        error = {"gene_error": self.masking.error} if self.masking else {}
+        views = [network.view(cells.to(device), self.measured, generator, **error) for cells in update]
         counts, asked = None, False
         if len(views) > 1 or self._ranks > 1:
-            counts, asked = self._total([task_counts(view, settings) for view in views], stop.reason is not None)
+            counts, asked = self._total([network.counts(view) for view in views], stop.reason is not None)
         for number, view in enumerate(views, 1):
             with self.fabric.no_backward_sync(self.module, enabled=number < len(views)):
                 with autocast(device, self.training.precision):
@@ -144,11 +143,12 @@ class Trainer:
                 loss = combine(tasks, counts or {k: t.count for k, t in tasks.items()}) * self._ranks
                 self.fabric.backward(self.scaler.scale(loss))
             self._sums["train"].add(tasks)
-            count_targets(self.train_targets, view)
+            if self.tracks:
+                network.count_genes(self.train_targets, view)
             if self.masking:
-                self.masking.add(view, predicted)
-            self.progress.tokens += len(view.gene) * self._ranks
-            self.progress.flops = self.progress.flops + step_flops(self.network, view)
+                self.masking.add(network.gene_targets(view, predicted))
+            self.progress.tokens += view.tokens * self._ranks
+            self.progress.flops = self.progress.flops + network.flops(view)
         self.scaler.unscale_(self.optimizer)
         self.gradient_norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.training.clip)
         self.scaler.step(self.optimizer)
@@ -177,21 +177,26 @@ class Trainer:
             cells = cells.to(device)
             for number in range(self.training.validation_passes):
                 generator = self._generator("validate", number, index, self.fabric.global_rank)
-                view = make_view(cells, self.network.settings, self.measured, generator, "validate")
+                view = self.network.view(cells, self.measured, generator, "validate")
                 with autocast(device, self.training.precision):
                     # With the weights of the last epoch in all: only so can their losses be compared.
                     tasks, predicted = self.network.tasks(view, epoch=self.training.epochs - 1)
                 self._sums["validate"].add(tasks)
-                errors.update(view, predicted)
+                if self.tracks:
+                    errors.update(self.network.gene_targets(view, predicted))
+        if self.tracks:
+            self._note_errors(errors, epoch)
+        trained, means = self._drain("train"), self._drain("validate")
+        self.metrics.append({"epoch": epoch, "step": self.step, **trained, **means})
+        if self.training.keep == "best":
+            self.best = better(self.best, weighted_loss(means, tasks), epoch, self.network)
+
+    def _note_errors(self, errors: GeneErrors, epoch: int) -> None:
         if self._ranks > 1:
             errors.reduce()
         table = errors.frame(self.genes, self.zero_fraction, over_ranks(self.train_targets))
         table.insert(0, "epoch", epoch)
         self.errors.append(table)
-        trained, means = self._drain("train"), self._drain("validate")
-        self.metrics.append({"epoch": epoch, "step": self.step, **trained, **means})
-        if self.training.keep == "best":
-            self.best = better(self.best, weighted_loss(means, tasks), epoch, self.network)
 
     # --- state
 

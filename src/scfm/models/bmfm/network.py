@@ -10,14 +10,16 @@ from torch.nn import functional as F
 from scfm.models.bmfm.backbones.layout import Rows
 from scfm.models.bmfm.embedding import TokenEmbedding
 from scfm.models.bmfm.encoder import SetEncoder, initialise
+from scfm.models.bmfm.flops import step_flops
 from scfm.models.bmfm.gene_vectors import GivenVectors
 from scfm.models.bmfm.hce import hce_sum
 from scfm.models.bmfm.heads import LabelHead, Pooler, WholeCellDecoder, reverse_gradient, shallow
 from scfm.models.bmfm.label_losses import FLAT, sigmoid_sum
 from scfm.models.bmfm.objectives import TARGET, Head
 from scfm.models.bmfm.settings import Bmfm
-from scfm.models.bmfm.view import View
-from scfm.models.tasks import Task
+from scfm.models.bmfm.view import View, make_view
+from scfm.models.cells import Cells
+from scfm.models.tasks import GeneTargets, Task
 
 
 @dataclass
@@ -76,6 +78,54 @@ class Network(nn.Module):
             self.embedding.start_cls_at_zero()
         if given is not None:
             self.embedding.gene.start(given)
+
+    def view(
+        self,
+        cells: Cells,
+        measured: Tensor,
+        generator: torch.Generator | None,
+        mode: str = "train",
+        gene_error: Tensor | None = None,
+    ) -> View:
+        """Tokens and targets of a batch: see `make_view`."""
+        return make_view(cells, self.settings, measured, generator, mode, gene_error)
+
+    def counts(self, view: View) -> dict[str, Tensor]:
+        """Targets of each task in a view, as `tasks` counts them, before the forward pass."""
+        above = (view.target_value > 0).sum()
+        every = view.target_mask.sum() if view.target_mask is not None else above.new_tensor(view.target_value.numel())
+        counts = {"value": above, "is_zero": every}
+        if view.gene_position is not None:
+            counts["gene"] = every.new_tensor(len(view.gene_position))
+        if self.settings.objective.zero_inflated_weight:
+            counts["zero_inflated"] = every
+        labelled = {head.task: (view.labels[head.label] >= 0).sum() for head in self.settings.heads}
+        return counts | labelled
+
+    @staticmethod
+    def gene_targets(view: View, predicted: Reconstruction) -> GeneTargets:
+        """Values of genes among the targets, and what was predicted for them."""
+        if view.target_mask is None:
+            gene, kept = view.gene[view.target_position], slice(None)
+        else:
+            kept = view.target_mask.flatten().nonzero().squeeze(1)
+            gene = kept % view.target_mask.shape[1]
+        flat = (x.float().flatten()[kept] for x in (view.target_value, predicted.value, predicted.zero_logit))
+        return GeneTargets(gene, *flat)
+
+    @staticmethod
+    @torch.no_grad()
+    def count_genes(counts: Tensor, view: View) -> None:
+        """Add the targets of one batch to int64 [genes]."""
+        if view.target_mask is None:
+            gene = view.gene[view.target_position]
+            counts.index_add_(0, gene, torch.ones_like(gene))
+        else:
+            counts += view.target_mask.sum(0)
+
+    def flops(self, view: View) -> Tensor:
+        """Operations of a training step on the view: see `step_flops`."""
+        return step_flops(self, view)
 
     def encode(self, view: View, rows: Rows | None = None) -> Tensor:
         """float [tokens, hidden], or [rows, hidden] of some tokens alone."""
@@ -192,16 +242,3 @@ def reconstruction_tasks(predicted: Reconstruction, view: View, objective) -> di
         error = error if view.target_mask is None else error * view.target_mask
         tasks["zero_inflated"] = Task(error.sum(), count, objective.zero_inflated_weight)
     return tasks
-
-
-def task_counts(view: View, settings: Bmfm) -> dict[str, Tensor]:
-    """Targets of each task in a view, as `Network.tasks` counts them, before the forward pass."""
-    above = (view.target_value > 0).sum()
-    every = view.target_mask.sum() if view.target_mask is not None else above.new_tensor(view.target_value.numel())
-    counts = {"value": above, "is_zero": every}
-    if view.gene_position is not None:
-        counts["gene"] = every.new_tensor(len(view.gene_position))
-    if settings.objective.zero_inflated_weight:
-        counts["zero_inflated"] = every
-    labelled = {head.task: (view.labels[head.label] >= 0).sum() for head in settings.heads}
-    return counts | labelled

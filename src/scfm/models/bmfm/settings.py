@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from scfm.models.bmfm.objectives import LabelObjective, Mlm, Wced
+from scfm.models.system import SystemSettings
 from scfm.settings import Settings
 
 
@@ -179,7 +180,7 @@ class Input(Settings):
         return self
 
 
-class Bmfm(Settings):
+class Bmfm(SystemSettings):
     """One BMFM model: network, input view and objectives."""
 
     encoder: Encoder = Encoder()
@@ -223,6 +224,32 @@ class Bmfm(Settings):
     def names_cell_types(self) -> bool:
         """Whether a head predicts cell types, which needs the Cell Ontology."""
         return any(head.label == "cell_type" for head in self.heads)
+
+    @property
+    def tracks_genes(self) -> bool:
+        """Both objectives predict values of genes."""
+        return True
+
+    @property
+    def error_memory(self) -> float | None:
+        """Share of the running errors that stays at each update, where targets are chosen by them; else None."""
+        adaptive = self.objective.kind == "mlm" and self.objective.masking == "error"
+        return self.objective.memory if adaptive else None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The file of gene vectors, if the input has some."""
+        return (self.input.gene_vectors.file,) if self.input.gene_vectors else ()
+
+    def must_fit(self, epochs: int) -> None:
+        """Heads are those of pretraining, and each counts in some epoch."""
+        for head in self.heads:
+            if head.loss == "squared":
+                raise ValueError(
+                    "model.heads: loss 'squared' is of scfm.finetune alone, the corpus has labels and no numbers"
+                )
+            if not any(head.weight_at(epoch) for epoch in range(epochs)):
+                raise ValueError(f"head '{head.label}' has no weight in any of {epochs} training epochs")
 
     @property
     def special_tokens(self) -> int:

@@ -52,6 +52,11 @@ class View:
     gene_target: Tensor | None = None
     """MLM with hidden genes: int64 [hidden], their genes."""
 
+    @property
+    def tokens(self) -> int:
+        """Number of tokens."""
+        return len(self.gene)
+
 
 def normalise(cells: Cells) -> Tensor:
     """log1p(1e4 · x / S), S the total of the whole cell (paper). Returns float32 [nonzeros]."""

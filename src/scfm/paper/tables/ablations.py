@@ -10,8 +10,7 @@ from scfm.errors import ScfmError
 from scfm.files import must_exist
 from scfm.paper.tables.hyperparameters import flatten
 from scfm.paper.tidy import per_seed, read_table
-from scfm.pretrain.settings import Run
-from scfm.settings import parse
+from scfm.pretrain.settings import Run, parse_run
 
 SCORES = {
     "macro_f1": "probe",
@@ -83,7 +82,7 @@ def _flat(run: Run, **options: bool) -> dict[str, str]:
 
 def _settings(path: Path) -> Run:
     file = must_exist(path / "config.json", "the settings of a model")
-    return parse(Run, json.loads(file.read_text())["settings"], str(file))
+    return parse_run(json.loads(file.read_text())["settings"], str(file))
 
 
 def _scores(tidy: pd.DataFrame) -> pd.DataFrame:

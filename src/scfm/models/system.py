@@ -1,0 +1,82 @@
+"""What the study asks of a system, and where a system is found: a folder here with `settings.py` and `system.py`."""
+
+import importlib
+import pkgutil
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from scfm import models
+from scfm.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+    from scfm.ontology import LabelTree
+
+
+class SystemSettings(Settings):
+    """Base of the key `model` of a run: what the study asks of any system's settings."""
+
+    @property
+    def poolings(self) -> tuple[str, ...]:
+        """Names of the cell embeddings that the system offers; none if it embeds no cells."""
+        return ()
+
+    @property
+    def names_cell_types(self) -> bool:
+        """Whether a head predicts cell types, which needs the Cell Ontology."""
+        return False
+
+    @property
+    def tracks_genes(self) -> bool:
+        """Whether the validation measures the error of each gene, from which learnability is read."""
+        return False
+
+    @property
+    def error_memory(self) -> float | None:
+        """Share of the running errors of genes that stays at each update, where targets are chosen by them."""
+        return None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files that the training reads beside the corpus."""
+        return ()
+
+    def must_fit(self, epochs: int) -> None:
+        """Raise ValueError if the settings make no sense in a training of so many epochs."""
+
+
+@dataclass
+class Prepared:
+    """A network at its start, and what its batches carry beside counts."""
+
+    network: "nn.Module"
+    labels: "dict[str, np.ndarray]" = field(default_factory=dict)
+    """Name to one value or row of values for each cell of the corpus."""
+    tree: "LabelTree | None" = None
+    """Of the cell types, where a head predicts them."""
+    classes: dict[str, list[str]] = field(default_factory=dict)
+    """Labels of each group that a flat head predicts."""
+    about: dict = field(default_factory=dict)
+    """What `config.json` must remember for the network to be loaded."""
+    remarks: tuple[str, ...] = ()
+    """What is worth a line to who watches."""
+    digest: bytes = b""
+    """Stands for what the training reads beside settings and corpus, so that no checkpoint of another is resumed."""
+
+
+def systems() -> list[str]:
+    """Names of all systems."""
+    return sorted(module.name for module in pkgutil.iter_modules(models.__path__) if module.ispkg)
+
+
+def settings_of(system: str) -> type[SystemSettings]:
+    """The settings of a system, the class of its name in `settings.py`; imports nothing heavy."""
+    return getattr(importlib.import_module(f"scfm.models.{system}.settings"), system.capitalize())
+
+
+def load_system(system: str) -> ModuleType:
+    """The module `system.py` of a system: `prepare` for a training, `restore` for a model directory."""
+    return importlib.import_module(f"scfm.models.{system}.system")
