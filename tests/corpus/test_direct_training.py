@@ -128,7 +128,8 @@ def test_ranks_share_out_the_epoch(direct):
 def test_validation_and_statistics_are_those_of_the_shards(direct, built):
     shards = Shards.open(built / "shards")
     rows = direct.rows("validation")
-    batches = Batches(direct, direct.reading_order(rows), {"cell_type": direct.joinids}, 32)
+    edges = np.append(np.arange(0, len(rows), 32), len(rows))
+    batches = Batches(direct, direct.reading_order(rows), edges, {"cell_type": direct.joinids})
     held = np.concatenate([cells.labels["cell_type"].numpy() for cells in batches])
     np.testing.assert_array_equal(held, np.sort(direct.joinids[rows]))
     for one, other in zip(marginals(direct, rows), marginals(shards, rows), strict=True):

@@ -121,7 +121,8 @@ def test_too_few_cells_for_an_update_give_none(shards):
 @pytest.mark.parametrize("world", [1, 2, 4])
 def test_validation_passes_over_every_cell_once(shards, codes, world):
     rows = shards.rows("validation")
-    ranks = [Batches(shards, rows, codes, 13, rank, world) for rank in range(world)]
+    edges = np.append(np.arange(0, len(rows), 13), len(rows))
+    ranks = [Batches(shards, rows, edges, codes, rank, world) for rank in range(world)]
     assert [len(list(batches)) for batches in ranks] == [len(batches) for batches in ranks]
     held = [cells.labels["cell_type"].tolist() for batches in ranks for cells in batches]
     assert sorted(row for batch in held for row in batch) == rows.tolist()

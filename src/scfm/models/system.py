@@ -55,6 +55,11 @@ class Prepared:
     network: "nn.Module"
     labels: "dict[str, np.ndarray]" = field(default_factory=dict)
     """Name to one value or row of values for each cell of the corpus."""
+    groups: "np.ndarray | None" = None
+    """int64, the group of each cell of the corpus, for a system that reads sets of cells of one group; in batches the
+    label `set` numbers them."""
+    set_cells: int = 0
+    """Most cells of a set."""
     tree: "LabelTree | None" = None
     """Of the cell types, where a head predicts them."""
     classes: dict[str, list[str]] = field(default_factory=dict)

@@ -31,12 +31,15 @@ def read_cells(corpus: Reader, order: np.ndarray, edges: np.ndarray, labels: dic
 
     # Two passes over the spans: a reader may run ahead.
     for rows, (gene, count, lengths) in zip(spans(), corpus.stream(spans()), strict=True):
+        own = {name: torch.from_numpy(codes[rows]) for name, codes in labels.items()}
+        if "set" in own:
+            own["set"] -= own["set"][0].clone()  # the batch's own numbers
         yield Cells(
             torch.from_numpy(gene),
             torch.from_numpy(count),
             torch.from_numpy(lengths),
             torch.from_numpy(corpus.dataset_codes[rows]),
-            {name: torch.from_numpy(codes[rows]) for name, codes in labels.items()},
+            own,
         )
 
 
@@ -157,23 +160,26 @@ def load(updates: Updates, workers: int) -> Iterator[list[Cells]]:
 
 
 class Batches(IterableDataset):
-    """The validation cells in the order given, dealt to the ranks batch by batch."""
+    """The validation cells in the order given, dealt to the ranks batch by batch.
+
+    Args:
+        edges: of the batches within `order`.
+    """
 
     def __init__(
         self,
         corpus: Reader,
-        rows: np.ndarray,
+        order: np.ndarray,
+        edges: np.ndarray,
         labels: dict[str, np.ndarray],
-        batch_cells: int,
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        self.corpus, self.rows, self.labels = corpus, rows, labels
-        starts = np.arange(rank * batch_cells, len(rows), world * batch_cells)
-        self.edges = np.column_stack([starts, starts + batch_cells])
+        self.corpus, self.order, self.labels = corpus, order, labels
+        self.edges = np.column_stack([edges[:-1], edges[1:]])[rank::world]
 
     def __len__(self) -> int:
         return len(self.edges)
 
     def __iter__(self) -> Iterator[Cells]:
-        return read_cells(self.corpus, self.rows, self.edges, self.labels)
+        return read_cells(self.corpus, self.order, self.edges, self.labels)

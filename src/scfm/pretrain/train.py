@@ -15,7 +15,7 @@ from lightning.fabric.strategies import DDPStrategy
 from torch import nn
 
 from scfm.code import digest
-from scfm.corpus import Reader, Shards, marginals, round_robin
+from scfm.corpus import Reader, Shards, marginals
 from scfm.corpus.settings import SourceSettings
 from scfm.errors import ScfmError
 from scfm.model import write_model
@@ -23,7 +23,8 @@ from scfm.models.system import Prepared, load_system
 from scfm.ontology import Ontology
 from scfm.pretrain.data import choose_rows
 from scfm.pretrain.guard import sole_trainer
-from scfm.pretrain.loader import Batches, EqualCells, EqualTokens, Updates, window_shuffle
+from scfm.pretrain.loader import Batches, Updates
+from scfm.pretrain.plan import make_plan
 from scfm.pretrain.settings import Run
 from scfm.pretrain.stop import stop_on_request
 from scfm.pretrain.trainer import Trainer
@@ -78,15 +79,10 @@ def train(
     for remark in () if rank else prepared.remarks:
         print(f"{name}: {remark}", file=sys.stderr)
     t = run.training
-
-    neighbours = corpus.reading_order(train_rows)
-    plan = _plan(run, corpus, train_rows, t.accumulate * world)
+    plan = make_plan(run, corpus, prepared, train_rows, t.accumulate * world)
 
     def updates(epoch: int, first: int) -> Updates:
-        order = window_shuffle(neighbours, (seed, epoch))
-        if corpus.turns is not None:
-            order = round_robin(order, corpus.turns[order])
-        return Updates(corpus, order, plan(order), prepared.labels, t.accumulate, first, rank, world)
+        return Updates(corpus, *plan.epoch((seed, epoch)), t.accumulate, first, rank, world)
 
     if run.trained and not plan.batches:
         raise ScfmError(
@@ -96,8 +92,7 @@ def train(
     with sole_trainer(work / f"rank{rank}"):
         each = plan.batches // (t.accumulate * world)
         trainer = _trainer(run, name, seed, corpus, prepared.network, validation_rows, each, devices)
-        order = corpus.reading_order(validation_rows)
-        validation = Batches(corpus, order, prepared.labels, t.validation_cells, rank, world)
+        validation = Batches(corpus, *plan.validation(validation_rows), rank, world)
         if run.trained:
             checkpoint = work / _checkpoint_name(run, seed, corpus, prepared, code)
             with stop_on_request(max_minutes) as stop:
@@ -121,13 +116,6 @@ def _open(run: Run, path: Path, source: SourceSettings | None, soma_path: Path |
     from scfm.corpus.direct import Direct
 
     return Direct.open(path, source, soma_path)
-
-
-def _plan(run: Run, corpus: Reader, rows: np.ndarray, multiple: int) -> EqualCells | EqualTokens:
-    if run.training.batch_tokens is None:
-        return EqualCells(len(rows), run.training.batch_cells, multiple)
-    tokens = load_system(run.system).tokens(run.model, corpus.cells)
-    return EqualTokens(tokens, rows, run.training.batch_tokens, multiple)
 
 
 def _trainer(

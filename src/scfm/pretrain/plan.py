@@ -1,0 +1,128 @@
+"""What each batch of an epoch holds: so many cells, so many tokens, or whole sets of cells."""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from scfm.corpus import Reader, round_robin
+from scfm.errors import ScfmError
+from scfm.models.system import Prepared, load_system
+from scfm.pretrain.loader import EqualCells, EqualTokens, window_shuffle
+from scfm.pretrain.settings import Run
+
+
+class Epoch(NamedTuple):
+    """Cells in the order of one pass, and where its batches begin."""
+
+    order: np.ndarray
+    """int64 [cells], rows of the corpus."""
+    edges: np.ndarray
+    """int64 [batches + 1], ascending places in `order`."""
+    labels: dict[str, np.ndarray]
+    """Name to one value, or row of values, for each cell of the corpus."""
+
+
+class Plan(Protocol):
+    """The batches of a training."""
+
+    batches: int
+    """Batches of each epoch, a multiple of those of one update."""
+
+    def epoch(self, seed: tuple[int, ...]) -> Epoch:
+        """A pass over the training cells in an order of its own."""
+        ...
+
+    def validation(self, rows: np.ndarray) -> Epoch:
+        """A pass over validation cells in an order that stays."""
+        ...
+
+
+def make_plan(run: Run, corpus: Reader, prepared: Prepared, rows: np.ndarray, multiple: int) -> Plan:
+    """The plan that a run asks for.
+
+    Args:
+        rows: of the training cells. multiple: batches of one update over all devices.
+
+    Raises:
+        ScfmError: the budget of tokens is too small, or budgets of tokens are asked of a system of sets.
+    """
+    if prepared.groups is None:
+        return OfCells(run, corpus, prepared, rows, multiple)
+    if run.training.batch_tokens is not None:
+        raise ScfmError(f"training.batch_tokens: the system '{run.system}' reads sets of cells; give batch_cells")
+    return OfSets(run, prepared, rows, multiple)
+
+
+class OfCells:
+    """Batches of single cells, in windows of neighbours or with groups in turns."""
+
+    def __init__(self, run: Run, corpus: Reader, prepared: Prepared, rows: np.ndarray, multiple: int) -> None:
+        self.corpus, self.labels, self.cells = corpus, prepared.labels, run.training.validation_cells
+        self.rows = corpus.reading_order(rows)
+        if run.training.batch_tokens is None:
+            self.cut = EqualCells(len(rows), run.training.batch_cells, multiple)
+        else:
+            tokens = load_system(run.system).tokens(run.model, corpus.cells)
+            self.cut = EqualTokens(tokens, rows, run.training.batch_tokens, multiple)
+        self.batches = self.cut.batches
+
+    def epoch(self, seed: tuple[int, ...]) -> Epoch:
+        order = window_shuffle(self.rows, seed)
+        if self.corpus.turns is not None:
+            order = round_robin(order, self.corpus.turns[order])
+        return Epoch(order, self.cut(order), self.labels)
+
+    def validation(self, rows: np.ndarray) -> Epoch:
+        order = self.corpus.reading_order(rows)
+        return Epoch(order, np.append(np.arange(0, len(rows), self.cells), len(rows)), self.labels)
+
+
+class OfSets:
+    """Batches of whole sets, as many as fit into `batch_cells` but at least one; a set is drawn from one group."""
+
+    def __init__(self, run: Run, prepared: Prepared, rows: np.ndarray, multiple: int) -> None:
+        self.groups, self.most, self.labels, self.rows = prepared.groups, prepared.set_cells, prepared.labels, rows
+        training = run.training
+        self.each, self.each_validation = (
+            max(1, cells // self.most) for cells in (training.batch_cells, training.validation_cells)
+        )
+        sizes = np.bincount(self.groups[rows])
+        self.batches = int((-(-sizes // self.most)).sum()) // (self.each * multiple) * multiple
+
+    def epoch(self, seed: tuple[int, ...]) -> Epoch:
+        order, number = deal(self.rows, self.groups, self.most, seed)
+        edges = np.searchsorted(number, np.arange(self.batches + 1) * self.each)
+        return Epoch(order, edges, self._numbered(order, number))
+
+    def validation(self, rows: np.ndarray) -> Epoch:
+        order, number = deal(rows, self.groups, self.most, (0,))
+        sets = number[-1] + 1
+        edges = np.searchsorted(number, np.append(np.arange(0, sets, self.each_validation), sets))
+        return Epoch(order, edges, self._numbered(order, number))
+
+    def _numbered(self, order: np.ndarray, number: np.ndarray) -> dict[str, np.ndarray]:
+        """The labels with the key `set`, each cell's set in this pass."""
+        of_row = np.full(len(self.groups), -1)
+        of_row[order] = number
+        return self.labels | {"set": of_row}
+
+
+def deal(rows: np.ndarray, groups: np.ndarray, most: int, seed: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Deal cells into sets of one group, about alike in size, in random order.
+
+    Args:
+        rows: int64 [cells], of the corpus. groups: int64, of each row of the corpus. most: cells of a set.
+
+    Returns:
+        A permutation of `rows`, int64 [cells], and the number of each one's set, ascending from 0.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(rows)
+    order = order[np.argsort(groups[order], kind="stable")]
+    _, start, of, sizes = np.unique(groups[order], return_index=True, return_inverse=True, return_counts=True)
+    pieces = -(-sizes // most)
+    within = np.arange(len(order)) - start[of]
+    piece = (np.cumsum(pieces) - pieces)[of] + within * pieces[of] // sizes[of]
+    place = rng.permutation(int(pieces.sum()))[piece]
+    by_place = np.argsort(place, kind="stable")
+    return order[by_place], place[by_place]

@@ -1,0 +1,78 @@
+"""Batches of whole sets of cells."""
+
+import numpy as np
+import pytest
+
+from scfm.corpus import Shards
+from scfm.errors import ScfmError
+from scfm.models.system import Prepared
+from scfm.pretrain.loader import Batches, Updates
+from scfm.pretrain.plan import OfSets, deal, make_plan
+
+
+@pytest.mark.parametrize(("sizes", "most"), [([10, 3, 7], 4), ([1, 1, 1], 5), ([100], 33), ([64, 0, 8], 8)])
+def test_sets_hold_every_cell_once_and_one_group(sizes, most):
+    groups = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    rows = np.flatnonzero(groups >= 0)
+    order, number = deal(rows, groups, most, (1, 2))
+    assert sorted(order) == rows.tolist()
+    assert number[0] == 0
+    assert set(np.diff(number)) <= {0, 1}
+    held = [order[number == k] for k in range(number[-1] + 1)]
+    assert all(len(set(groups[cells])) == 1 for cells in held)
+    assert max(map(len, held)) <= most
+    assert len(held) == sum(-(-size // most) for size in sizes)
+    for group in range(len(sizes)):  # about alike
+        own = [len(cells) for cells in held if groups[cells[0]] == group]
+        assert not own or max(own) - min(own) <= 1
+
+
+def test_sets_change_with_the_seed_alone():
+    groups = np.arange(200) % 3
+    first, again, other = (deal(np.arange(200), groups, 10, seed) for seed in ((0, 1), (0, 1), (0, 2)))
+    np.testing.assert_array_equal(first[0], again[0])
+    assert not np.array_equal(first[0], other[0])
+
+
+@pytest.fixture
+def corpus(toy_shards):
+    return Shards.open(toy_shards)
+
+
+def plan_of(corpus, toy_run, most, multiple=1, **training):
+    groups = corpus.dataset_codes * 2 + np.arange(len(corpus)) % 2
+    rows = corpus.rows("train")
+    prepared = Prepared(None, {"row": np.arange(len(corpus))}, groups=groups, set_cells=most)
+    return make_plan(toy_run(**training), corpus, prepared, rows, multiple), groups, rows
+
+
+def test_batches_number_their_own_sets(corpus, toy_run):
+    plan, groups, rows = plan_of(corpus, toy_run, 6, multiple=2, batch_cells=13)
+    assert isinstance(plan, OfSets)
+    epoch = plan.epoch((0, 0))
+    updates = list(Updates(corpus, *epoch, 2))
+    assert len(updates) * 2 == plan.batches > 2
+    seen = []
+    for cells in (cells for update in updates for cells in update):
+        number, row = cells.labels["set"].numpy(), cells.labels["row"].numpy()
+        assert sorted(set(number)) == [0, 1]
+        assert (np.diff(number) >= 0).all()
+        assert all(len(set(groups[row[number == k]])) == 1 for k in (0, 1))
+        seen += row.tolist()
+    assert len(set(seen)) == len(seen)
+    assert set(seen) <= set(rows)
+    later = list(Updates(corpus, *epoch, 2, first=1))
+    assert later[0][0].labels["row"].tolist() == updates[1][0].labels["row"].tolist()
+
+
+def test_validation_holds_every_cell_in_sets_that_stay(corpus, toy_run):
+    plan, _, _ = plan_of(corpus, toy_run, 5, validation_cells=12)
+    rows = corpus.rows("validation")
+    passes = [[cells.labels["row"].tolist() for cells in Batches(corpus, *plan.validation(rows))] for _ in range(2)]
+    assert passes[0] == passes[1]
+    assert sorted(row for batch in passes[0] for row in batch) == rows.tolist()
+
+
+def test_sets_have_no_budget_of_tokens(corpus, toy_run):
+    with pytest.raises(ScfmError, match="reads sets of cells; give batch_cells"):
+        plan_of(corpus, toy_run, 5, batch_tokens=4096)
