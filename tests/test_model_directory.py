@@ -11,7 +11,8 @@ import torch
 from scipy.sparse import csr_matrix
 
 from scfm.errors import ScfmError
-from scfm.model import load, write_model
+from scfm.model import load
+from scfm.model_directory import write_model
 from scfm.models.bmfm import batches
 from scfm.models.bmfm.network import Network
 from scfm.ontology import LabelTree, Ontology

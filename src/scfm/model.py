@@ -1,4 +1,4 @@
-"""The model directory: written by pretraining, loaded by everything else, without executing code from it."""
+"""A trained model, loaded from its directory without executing code from there."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ import pandas as pd
 
 from scfm.device import torch_device
 from scfm.errors import ScfmError
-from scfm.files import must_exist, whole
+from scfm.files import must_exist
 from scfm.matching import find, match
 from scfm.ontology import LabelTree
 from scfm.settings import parse
@@ -18,48 +18,13 @@ from scfm.settings import parse
 if TYPE_CHECKING:
     import torch
     from anndata import AnnData
+    from torch import nn
 
-    from scfm.models.bmfm.network import Network
     from scfm.models.bmfm.view import View
 
 FILES = ("model.safetensors", "config.json", "genes.parquet", "labels.json")
 CALIBRATION = "calibration.json"
 """What `scfm.calibrate` adds to a model directory."""
-
-
-def write_model(
-    path: Path,
-    network: "Network",
-    about: dict,
-    genes: pd.DataFrame,
-    tree: LabelTree | None,
-    metrics: pd.DataFrame,
-    gene_errors: pd.DataFrame | None,
-    classes: dict[str, list[str]] | None = None,
-) -> None:
-    """Write a whole model directory, or nothing.
-
-    Args:
-        about: settings, run, seed and sizes for `config.json`.
-        genes: one row per gene index with columns gene and ensembl.
-        gene_errors: of each gene and validation, where the system measures them.
-        tree: of the cell types, where a head predicts them. classes: labels of each group that a flat head predicts.
-    """
-    from safetensors.torch import save_file
-
-    with whole(path) as folder:
-        folder.mkdir()
-        weights = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
-        save_file(weights, folder / "model.safetensors")
-        (folder / "config.json").write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
-        labels = {"cell_type": tree.to_json()} if tree else {}
-        for group, names in (classes or {}).items():
-            labels[group] = labels.get(group, {}) | {"classes": names}
-        (folder / "labels.json").write_text(json.dumps(labels, indent=1, sort_keys=True) + "\n")
-        genes.to_parquet(folder / "genes.parquet", index=False)
-        metrics.to_csv(folder / "metrics.csv", index=False)
-        if gene_errors is not None:
-            gene_errors.to_parquet(folder / "gene_errors.parquet", index=False)
 
 
 def load(path: Path | str, device: str = "auto", precision: str | None = None) -> "Model":
@@ -79,6 +44,7 @@ def load(path: Path | str, device: str = "auto", precision: str | None = None) -
 
     from scfm.models.system import load_system, settings_of, systems
     from scfm.pretrain.precision import must_know
+    from scfm.set_model import SetModel
 
     path, chosen = Path(path), torch_device(device)
     must_know(precision)
@@ -105,7 +71,8 @@ def load(path: Path | str, device: str = "auto", precision: str | None = None) -
         network.load_state_dict(weights)
     except (RuntimeError, ValueError, LookupError) as error:
         raise ScfmError(f"{path / 'model.safetensors'}: weights do not fit config.json; retrain the run") from error
-    return Model(network.to(chosen).eval(), genes, tree, about, classes, calibration, precision)
+    kind = Model if settings.reads_tokens else SetModel
+    return kind(network.to(chosen).eval(), genes, tree, about, classes, calibration, precision)
 
 
 class Model:
@@ -113,7 +80,7 @@ class Model:
 
     def __init__(
         self,
-        network: "Network",
+        network: "nn.Module",
         genes: pd.DataFrame,
         tree: LabelTree | None,
         about: dict,
@@ -186,6 +153,21 @@ class Model:
 
         pooled = self.run(adata, values, batch_cells, pool, every_token="mean" in names)
         return {name: pooled[name] for name in names}
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether each cell is read by itself, as tokens of its genes."""
+        return self.network.settings.reads_tokens
+
+    def must_read_tokens(self, verb: str) -> None:
+        """Raise a sentence if the system does not read each cell by itself, as tokens, which a verb builds on.
+
+        Raises:
+            ScfmError: it does not.
+        """
+        if not self.reads_tokens:
+            system = self.about["settings"]["system"]
+            raise ScfmError(f"run '{self.about['run']}': {verb} needs a system of gene tokens, '{system}' is none")
 
     def must_annotate(self) -> None:
         """Raise a sentence if the model has no head of cell types.

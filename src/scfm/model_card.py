@@ -47,6 +47,7 @@ def model_card(
     """
     folder = Path(folder)
     model = load(folder, "cpu")
+    model.must_read_tokens("a model card")
     metrics = pd.read_csv(must_exist(folder / METRICS, "part of a model directory"))
     try:
         parts = [

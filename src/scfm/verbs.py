@@ -26,6 +26,7 @@ def embed(
     model: ModelName,
     pooling: Annotated[list[str] | None, typer.Option(help="cls, mean, …; repeat to put several side by side")] = None,
     key_added: Annotated[str, typer.Option(help="key of obsm")] = "X_scfm",
+    group_key: Annotated[list[str] | None, typer.Option(help="obs column of cells that are read together")] = None,
     precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed, see `scfm.load`")] = None,
     values: Values = None,
     layer: Layer = None,
@@ -41,7 +42,7 @@ def embed(
 
     reading = _reading(values, layer, raw, gene_column, orthologs, least_known)
     adata, loaded = _open(source), from_pretrained(model, precision=precision)
-    run(adata, loaded, pooling or "cls", key_added=key_added, verbose=False, **reading)
+    run(adata, loaded, pooling, key_added=key_added, group_key=group_key, verbose=False, **reading)
     facts, width = adata.uns[key_added], adata.obsm[key_added].shape[1]
     _write(adata, source, out)
     print(f"embed: {describe(facts, adata.n_obs)}; obsm['{key_added}'] {width} wide, in {out}")

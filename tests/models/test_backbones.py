@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
-from scfm.model import load, write_model
+from scfm.model import load
+from scfm.model_directory import write_model
 from scfm.models.bmfm.backbones.layout import Rows
 from scfm.models.bmfm.encoder import BACKBONES, SetEncoder, initialise
 from scfm.models.bmfm.network import Network

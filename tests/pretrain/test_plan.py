@@ -5,9 +5,10 @@ import pytest
 
 from scfm.corpus import Shards
 from scfm.errors import ScfmError
+from scfm.models.grouping import deal
 from scfm.models.system import Prepared
 from scfm.pretrain.loader import Batches, Updates
-from scfm.pretrain.plan import OfSets, deal, make_plan
+from scfm.pretrain.plan import OfSets, make_plan
 
 
 @pytest.mark.parametrize(("sizes", "most"), [([10, 3, 7], 4), ([1, 1, 1], 5), ([100], 33), ([64, 0, 8], 8)])

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 BLOCK = 2_048
 """Cells in memory at once."""
+PLACES = ("spatial",)
+"""Keys of obsm with coordinates of the cells."""
 SAMPLE, RUNS = 1_024, 8
 """Cells of which the kind of values is told, in so many runs spread over all."""
 
@@ -129,8 +131,8 @@ class Cells:
         starts = np.linspace(0, n - run, RUNS).astype(int)
         return sp.vstack([self.rows(slice(start, start + run)) for start in starts], format="csr")
 
-    def blocks(self) -> "Iterator[tuple[np.ndarray, AnnData]]":
-        """Row numbers and an AnnData in memory of the cells that express a known gene, named as the model's.
+    def blocks(self, size: int) -> "Iterator[tuple[np.ndarray, AnnData]]":
+        """Row numbers and an AnnData of those of `size` cells that express a known gene, named as the model's.
 
         Raises:
             ScfmError: values are not what they were told to be.
@@ -139,19 +141,22 @@ class Cells:
         import scipy.sparse as sp
 
         var = pd.DataFrame(index=pd.Index(np.array(self.genes, object)[self.index[self.index >= 0]]))
-        for start in range(0, self.adata.n_obs, BLOCK):
-            stop = min(start + BLOCK, self.adata.n_obs)
+        for start in range(0, self.adata.n_obs, size):
+            stop = min(start + size, self.adata.n_obs)
             x = self.rows(slice(start, stop))
             kept = np.flatnonzero(np.asarray((x != 0).sum(1)).ravel())
             rows = start + kept
             obs = self.adata.obs.iloc[rows].set_index(pd.Index(rows.astype(str)))
-            yield rows, anndata.AnnData(sp.csr_matrix(x[kept]), obs, var)
+            place = {name: self.adata.obsm[name][rows] for name in PLACES if name in self.adata.obsm}
+            yield rows, anndata.AnnData(sp.csr_matrix(x[kept]), obs, var, obsm=place)
 
-    def each(self, call: "Callable[[AnnData], T]", progress: bool | None) -> "Iterator[tuple[np.ndarray, T]]":
+    def each(
+        self, call: "Callable[[AnnData], T]", progress: bool | None, at_once: bool = False
+    ) -> "Iterator[tuple[np.ndarray, T]]":
         """Row numbers, and what `call` makes of a block, for blocks with a cell.
 
         Args:
-            progress: show a bar; None for on a terminal.
+            progress: show a bar; None for on a terminal. at_once: one block of all cells.
 
         Raises:
             ScfmError: no cell expresses a known gene; what `blocks` raises.
@@ -159,12 +164,13 @@ class Cells:
         from tqdm import tqdm
 
         n, any_cell = self.adata.n_obs, False
+        size = n if at_once else BLOCK
         with tqdm(total=n, unit=" cells", disable=None if progress is None else not progress) as bar:
-            for rows, block in self.blocks():
+            for rows, block in self.blocks(size):
                 if len(rows):
                     any_cell = True
                     yield rows, call(block)
-                bar.update(min(BLOCK, n - bar.n))
+                bar.update(min(size, n - bar.n))
         if not any_cell:
             raise ScfmError(f"{self.where}: no cell expresses a known gene; look at the matrix and at the gene names")
 

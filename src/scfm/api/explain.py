@@ -57,6 +57,7 @@ def explain(
     if baseline not in BASELINES:
         raise ScfmError(f"baseline: '{baseline}' is not known; choose {' or '.join(BASELINES)}")
     model, adata = loaded(model), to_write(adata, copy=False)
+    model.must_read_tokens("explain")
     what, score = score_of(model, target, pooling)
     cells = Cells.open(adata, model, **reading)
     effects = Effects(len(model.genes))

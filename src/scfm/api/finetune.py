@@ -9,7 +9,8 @@ import pandas as pd
 from scfm.api.cells import Cells, Reading, describe, loaded, to_write
 from scfm.api.columns import labels_of, numbers_of, task_of
 from scfm.errors import ScfmError
-from scfm.model import Model, load, write_model
+from scfm.model import Model, load
+from scfm.model_directory import write_model
 from scfm.ontology import LabelTree, Ontology
 from scfm.settings import parse
 
@@ -68,6 +69,7 @@ def finetune(
     from scfm.finetuning.train import finetune as fit
 
     model, out = loaded(model), Path(out)
+    model.must_read_tokens("finetune")
     if column not in adata.obs:
         raise ScfmError(f"obs: there is no column '{column}'; choose among {', '.join(map(str, adata.obs))}")
     if out.exists():

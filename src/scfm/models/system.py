@@ -4,7 +4,7 @@ import importlib
 import pkgutil
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from scfm import models
 from scfm.settings import Settings
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-    from scfm.ontology import LabelTree
+    from scfm.corpus import Reader
+    from scfm.ontology import LabelTree, Ontology
 
 
 class SystemSettings(Settings):
@@ -28,6 +29,21 @@ class SystemSettings(Settings):
     def names_cell_types(self) -> bool:
         """Whether a head predicts cell types, which needs the Cell Ontology."""
         return False
+
+    @property
+    def embeds(self) -> Literal["cells", "donors"]:
+        """Whose vectors the poolings are."""
+        return "cells"
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether a cell is read by itself, as tokens of its genes: what fine-tuning and explanations build on."""
+        return False
+
+    @property
+    def cell_encoder(self) -> "CellEncoder | None":
+        """The run whose cell vectors the system reads in the place of counts."""
+        return None
 
     @property
     def tracks_genes(self) -> bool:
@@ -46,6 +62,29 @@ class SystemSettings(Settings):
 
     def must_fit(self, epochs: int) -> None:
         """Raise ValueError if the settings make no sense in a training of so many epochs."""
+
+
+class CellEncoder(Settings):
+    """A trained run, kept as it is, that turns cells into vectors for another system."""
+
+    run: str
+    """Name of the run; its seed is that of the run that reads it, or its first."""
+    pooling: str
+    """Which of its embeddings."""
+
+
+@dataclass
+class Material:
+    """What a training is made from."""
+
+    corpus: "Reader"
+    """All cells."""
+    rows: "np.ndarray"
+    """int64, those that are trained on."""
+    ontology: "Ontology | None" = None
+    """The Cell Ontology, where a head names cell types."""
+    vectors: "np.ndarray | None" = None
+    """float32 [cells of the corpus, width], where the system reads cell vectors."""
 
 
 @dataclass

@@ -28,6 +28,7 @@ def train(
     source: Annotated[str, typer.Option(help="JSON with source, retry, for loader soma")] = "{}",
     soma: Annotated[Path | None, typer.Option(help="local SOMA, for loader soma where the source is local")] = None,
     ontology: Annotated[Path | None, typer.Option(help="Cell Ontology, for HCE runs")] = None,
+    vectors: Annotated[Path | None, typer.Option(help="written by 'pretrain vectors', for systems of donors")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu")] = "auto",
     gpus: Annotated[int, typer.Option(help="GPUs to use where there are any")] = 1,
     need_gpu: Annotated[bool, typer.Option(help="stop where there is no GPU")] = False,
@@ -47,7 +48,7 @@ def train(
     option, corpus = ("--shards", shards) if loader == "shards" else ("--selection", selection)
     if corpus is None:
         raise ScfmError(f"run '{run}': training.loader is '{loader}' and {option} is missing; name the folder with it")
-    read_from = (parse(SourceSettings, source, "--source"), soma) if loader == "soma" else ()
+    read_from = (parse(SourceSettings, source, "--source"), soma) if loader == "soma" else (None, None)
     there = torch.cuda.device_count()
     if device not in ("auto", "cpu", "gpu"):
         raise ScfmError(f"device: '{device}' is not known; choose auto, cpu or gpu")
@@ -58,6 +59,23 @@ def train(
     if not devices and device == "auto":
         print(f"pretrain {run}/{seed}: no GPU visible, training on the CPU", flush=True)
     name = f"{run}/{seed}"
-    summary = train_run(resolved, name, seed, corpus, ontology, work, out, devices, code, max_time, *read_from)
+    summary = train_run(resolved, name, seed, corpus, ontology, work, out, devices, code, max_time, *read_from, vectors)
     if summary:
         print(summary)
+
+
+@app.command()
+def vectors(
+    model: Annotated[Path, typer.Option(help="model directory of the cell encoder")],
+    pooling: Annotated[str, typer.Option(help="which of its embeddings")],
+    shards: Annotated[Path, typer.Option(help="folder of training shards")],
+    out: Annotated[Path, typer.Option(help="npy file to write")],
+    device: Annotated[str, typer.Option(help="auto, cpu or gpu")] = "auto",
+) -> None:
+    """Embed every cell of the corpus, for systems that read cell vectors."""
+    import scfm
+    from scfm.corpus import Shards
+    from scfm.pretrain.vectors import write_vectors
+
+    shape = write_vectors(scfm.load(model, device), pooling, Shards.open(shards), out)
+    print(f"pretrain vectors: {shape[0]:,} cells, {shape[1]} wide, by {pooling} of {model}")

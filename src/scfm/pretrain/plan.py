@@ -6,6 +6,7 @@ import numpy as np
 
 from scfm.corpus import Reader, round_robin
 from scfm.errors import ScfmError
+from scfm.models.grouping import deal
 from scfm.models.system import Prepared, load_system
 from scfm.pretrain.loader import EqualCells, EqualTokens, window_shuffle
 from scfm.pretrain.settings import Run
@@ -105,24 +106,3 @@ class OfSets:
         of_row = np.full(len(self.groups), -1)
         of_row[order] = number
         return self.labels | {"set": of_row}
-
-
-def deal(rows: np.ndarray, groups: np.ndarray, most: int, seed: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Deal cells into sets of one group, about alike in size, in random order.
-
-    Args:
-        rows: int64 [cells], of the corpus. groups: int64, of each row of the corpus. most: cells of a set.
-
-    Returns:
-        A permutation of `rows`, int64 [cells], and the number of each one's set, ascending from 0.
-    """
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(rows)
-    order = order[np.argsort(groups[order], kind="stable")]
-    _, start, of, sizes = np.unique(groups[order], return_index=True, return_inverse=True, return_counts=True)
-    pieces = -(-sizes // most)
-    within = np.arange(len(order)) - start[of]
-    piece = (np.cumsum(pieces) - pieces)[of] + within * pieces[of] // sizes[of]
-    place = rng.permutation(int(pieces.sum()))[piece]
-    by_place = np.argsort(place, kind="stable")
-    return order[by_place], place[by_place]

@@ -18,8 +18,8 @@ from scfm.code import digest
 from scfm.corpus import Reader, Shards, marginals
 from scfm.corpus.settings import SourceSettings
 from scfm.errors import ScfmError
-from scfm.model import write_model
-from scfm.models.system import Prepared, load_system
+from scfm.model_directory import write_model
+from scfm.models.system import Material, Prepared, load_system
 from scfm.ontology import Ontology
 from scfm.pretrain.data import choose_rows
 from scfm.pretrain.guard import sole_trainer
@@ -28,6 +28,7 @@ from scfm.pretrain.plan import make_plan
 from scfm.pretrain.settings import Run
 from scfm.pretrain.stop import stop_on_request
 from scfm.pretrain.trainer import Trainer
+from scfm.pretrain.vectors import read_vectors
 from scfm.settings import as_json
 
 
@@ -44,6 +45,7 @@ def train(
     max_minutes: float | None = None,
     source: SourceSettings | None = None,
     soma_path: Path | None = None,
+    vectors_path: Path | None = None,
 ) -> str:
     """Train from the last checkpoint in `work`, if there is one of these settings, and write `out`.
 
@@ -53,6 +55,7 @@ def train(
         code: digest of the code, where a checkpoint of other code must not be resumed.
         max_minutes: time after which to write a checkpoint and stop.
         source, soma_path: with loader `soma`, where the cells were selected from and the local SOMA if it is one.
+        vectors_path: cell vectors that `write_vectors` wrote, for a system that reads them.
 
     Returns:
         A summary line; empty on all processes but the first.
@@ -69,13 +72,16 @@ def train(
     for logger in ("lightning.fabric", "lightning.pytorch"):
         logging.getLogger(logger).setLevel(logging.ERROR)  # hints; what matters is printed by `Progress`
     corpus = _open(run, corpus_path, source, soma_path)
+    if run.model.cell_encoder and vectors_path is None:
+        raise ScfmError(f"{name}: the system '{run.system}' reads cell vectors; name their file with --vectors")
     if run.model.names_cell_types and ontology_path is None:
         raise ScfmError(f"{name}: a head of cell types needs the Cell Ontology; name its file with --ontology")
     ontology = Ontology.read(ontology_path) if run.model.names_cell_types else None
     train_rows, validation_rows = (
         choose_rows(corpus.cells, split, run.corpus_fraction, seed=0) for split in ("train", "validation")
     )
-    prepared = load_system(run.system).prepare(run.model, corpus, train_rows, ontology, seed)
+    material = Material(corpus, train_rows, ontology, read_vectors(vectors_path, corpus) if vectors_path else None)
+    prepared = load_system(run.system).prepare(run.model, material, seed)
     for remark in () if rank else prepared.remarks:
         print(f"{name}: {remark}", file=sys.stderr)
     t = run.training

@@ -19,6 +19,7 @@ from scfm.files import whole
 from scfm.models.cells import Cells
 from scfm.models.tasks import combine
 from scfm.pretrain.best import better, weighted_loss
+from scfm.pretrain.draws import generator_at
 from scfm.pretrain.flops import gemm_peak
 from scfm.pretrain.loader import Updates, load
 from scfm.pretrain.masking import RunningErrors
@@ -129,7 +130,7 @@ class Trainer:
         Returns:
             Whether any rank was asked to stop.
         """
-        generator = self._generator("train", self.step, self.fabric.global_rank)
+        generator = generator_at(self.fabric.device, self.seed, SPLITS["train"], self.step, self.fabric.global_rank)
         network, device = self.network, self.fabric.device
         error = {"gene_error": self.masking.error} if self.masking else {}
         views = [network.view(cells.to(device), self.measured, generator, **error) for cells in update]
@@ -176,7 +177,7 @@ class Trainer:
                 self._stopped(stop)
             cells = cells.to(device)
             for number in range(self.training.validation_passes):
-                generator = self._generator("validate", number, index, self.fabric.global_rank)
+                generator = generator_at(device, self.seed, SPLITS["validate"], number, index, self.fabric.global_rank)
                 view = self.network.view(cells, self.measured, generator, "validate")
                 with autocast(device, self.training.precision):
                     # With the weights of the last epoch in all: only so can their losses be compared.
@@ -240,13 +241,6 @@ class Trainer:
     @property
     def _ranks(self) -> int:
         return self.fabric.world_size
-
-    def _generator(self, split: str, *numbers: int) -> torch.Generator:
-        """A generator that depends on the seed and the position alone, so that a resumed run is the same run."""
-        mixed = 0
-        for number in (self.seed, SPLITS[split], *numbers):
-            mixed = (mixed * 1_000_003 + number + 1) % (2**62)
-        return torch.Generator(self.fabric.device).manual_seed(mixed)
 
     def _total(self, counts: list[dict[str, Tensor]], asked: bool) -> tuple[dict[str, Tensor], bool]:
         """Counts summed over micro-batches and ranks, and whether any rank was asked to stop."""

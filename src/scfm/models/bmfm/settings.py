@@ -226,6 +226,11 @@ class Bmfm(SystemSettings):
         return any(head.label == "cell_type" for head in self.heads)
 
     @property
+    def reads_tokens(self) -> bool:
+        """A cell is a sequence of its genes."""
+        return True
+
+    @property
     def tracks_genes(self) -> bool:
         """Both objectives predict values of genes."""
         return True

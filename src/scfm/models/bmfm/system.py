@@ -14,23 +14,21 @@ from scfm.models.bmfm.network import Network
 from scfm.models.bmfm.perturbation import perturbed_genes
 from scfm.models.bmfm.selection import most_tokens
 from scfm.models.bmfm.settings import Bmfm
-from scfm.models.system import Prepared
-from scfm.ontology import LabelTree, Ontology
+from scfm.models.system import Material, Prepared
+from scfm.ontology import LabelTree
 
 MOST_MARGINALS = 100_000
 """Training cells of the marginals at which a decoder starts."""
 
 
-def prepare(settings: Bmfm, corpus: Reader, rows: np.ndarray, ontology: Ontology | None, seed: int) -> Prepared:
+def prepare(settings: Bmfm, material: Material, seed: int) -> Prepared:
     """The network at its start, and labels of all cells of the corpus.
-
-    Args:
-        rows: of the training cells. ontology: where a head names cell types.
 
     Raises:
         ScfmError: no label for a head, no known value of a metadata column, unusable gene vectors.
     """
-    tree = label_tree(corpus.cells, ontology) if settings.names_cell_types else None
+    corpus, rows = material.corpus, material.rows
+    tree = label_tree(corpus.cells, material.ontology) if settings.names_cell_types else None
     values = metadata_values(corpus.cells, rows, settings.input.metadata)
     classes = label_classes(corpus.cells, rows, settings.heads)
     labels = label_codes(corpus.cells, tree, classes) | metadata_codes(corpus.cells, values)
