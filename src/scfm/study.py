@@ -84,7 +84,8 @@ class Study:
             known = ", ".join(sorted(p.stem for p in source.parent.glob("*.yaml")))
             raise ScfmError(f"{path}: run '{name}' does not exist; choose among {known}, or write {source}")
         data = read_yaml(source)
-        for override in (of_kind(self.file.pretrain, data), *overrides, self.shared.pretrain):
+        own = self.file.systems.get(str(data.get("system")), {})
+        for override in (of_kind(self.file.pretrain, data), own, *overrides, self.shared.pretrain):
             data = merge(data, override)
         return parse_run(data, where or f"{source} in study '{self.name}'")
 

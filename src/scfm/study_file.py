@@ -112,6 +112,8 @@ class StudyFile(Settings):
     """Original study to its datasets and their roles."""
     pretrain: dict[str, Any] = {}
     """Keys of every run file that differ in this study; a mapping that names a `kind` is for runs of this kind."""
+    systems: dict[str, dict[str, Any]] = {}
+    """System to keys laid over its run files, after those of `pretrain`."""
     runs: dict[str, RunUse] = Field(min_length=1)
     """Runs of config/runs."""
     ablations: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], AblationUse] = {}

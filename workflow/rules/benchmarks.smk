@@ -83,7 +83,7 @@ rule embed:
         model=lambda w: model_folder(w.model, w.seed) if w.model in STUDY.runs else embedder(w.model, w.seed) or w.model,
         settings=lambda w: embedder_settings(w.model),
         device=STUDY.shared.device,
-        code=code("scfm.benchmarks.commands:embed", "scfm.model"),
+        code=lambda w: code("scfm.benchmarks.commands:embed", *model_code(w.model)),
     shell:
         "python -m scfm benchmarks embed {input.datasets} --model {params.model} --run {wildcards.model}"
         " --seed {wildcards.seed} --settings {params.settings:q} --contamination {input.contamination}"
@@ -169,7 +169,7 @@ rule ontology:
         study=STUDY.name,
         settings=as_json(STUDY.benchmarks.ontology),
         device=STUDY.shared.device,
-        code=code("scfm.benchmarks.commands:ontology", "scfm.model"),
+        code=lambda w: code("scfm.benchmarks.commands:ontology", *model_code(w.run)),
     shell:
         "python -m scfm benchmarks ontology {input.datasets} --model {params.model} --run {wildcards.run}"
         " --seed {wildcards.seed} --study {params.study} --cell-ontology {input.cell_ontology}"
@@ -199,7 +199,7 @@ rule finetune:
         study=STUDY.name,
         settings=as_json(STUDY.benchmarks.finetune.model_copy(update={"runs": None})),
         device=STUDY.shared.device,
-        code=code("scfm.benchmarks.commands:finetune", "scfm.model"),
+        code=lambda w: code("scfm.benchmarks.commands:finetune", *model_code(w.run)),
     shell:
         "python -m scfm benchmarks finetune {input.datasets} --model {params.model} --run {wildcards.run}"
         " --seed {wildcards.seed} --study {params.study} --settings {params.settings:q}"

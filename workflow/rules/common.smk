@@ -68,11 +68,21 @@ def trained(runs=None):
     return [(run, seed) for run, seed in models() if run in STUDY.trained_runs and (runs is None or run in runs)]
 
 
+def tracked(runs=None):
+    """(run, seed) of the trained models that measure the error of each gene."""
+    return [(run, seed) for run, seed in trained(runs) if STUDY.runs[run].model.tracks_genes]
+
+
+def models_of(what):
+    """(run, seed) of the models whose vectors are those of `cells`, or of `donors`."""
+    return [(run, seed) for run, seed in models() if STUDY.runs[run].model.embeds == what]
+
+
 def embedders():
     """(model, seed) of everything that is benchmarked: models, concatenations, models of others, baselines."""
     concatenated = [(name, seed) for name in STUDY.file.concatenations for seed in STUDY.seeds[name]]
     given = [(name, 0) for name in STUDY.embeddings]
-    return [*models(), *concatenated, *given, *((name, own.seed) for name, own in BASELINES.items())]
+    return [*models_of("cells"), *concatenated, *given, *((name, own.seed) for name, own in BASELINES.items())]
 
 
 def options(option, files):

@@ -30,9 +30,22 @@ def contrasts():
 
 
 def contrasts_with_controls():
-    """Each trained run by its CLS against the same network with random weights and against principal components."""
-    controls = [*(["random/cls"] if "random" in STUDY.runs else []), "pca/pca"]
-    return [f"{run}/cls-{control}" for control in controls for run in STUDY.trained_runs]
+    """Each trained run, by its first pooling, against its network with random weights and principal components."""
+    pairs = [(f"{run}/{first_pooling(run)}", f"{control}/{first_pooling(run)}") for run, control in untrained().items()]
+    runs = [run for run in STUDY.trained_runs if STUDY.runs[run].model.embeds == "cells"]
+    pairs += [(f"{run}/{first_pooling(run)}", "pca/pca") for run in runs]
+    return [f"{run}-{control}" for run, control in pairs]
+
+
+def first_pooling(run):
+    return STUDY.runs[run].model.poolings[0]
+
+
+def untrained():
+    """Trained run to the run of its system that keeps its random weights, where the study has one."""
+    controls = {STUDY.runs[run].system: run for run in STUDY.file.runs if not STUDY.runs[run].trained}
+    systems = {run: STUDY.runs[run].system for run in STUDY.trained_runs if STUDY.runs[run].model.embeds == "cells"}
+    return {run: controls[system] for run, system in systems.items() if system in controls}
 
 
 def ablation_models():

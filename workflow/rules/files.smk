@@ -162,17 +162,39 @@ def model_folder(run, seed):
     return RESULTS / "pretrain" / run / str(seed)
 
 
-def gene_vectors(run):
-    """The file of pretrained gene vectors that a run reads, if it reads one."""
-    vectors = STUDY.runs[run].model.input.gene_vectors
-    return [vectors.file] if vectors else []
+def training_files(run):
+    """Files that a training reads beside the corpus, such as pretrained gene vectors."""
+    return list(STUDY.runs[run].model.files)
+
+
+def corpus_vectors(run, seed):
+    """Vectors of the corpus's cells, for a run that reads them: file, model directory and pooling; else nothing."""
+    encoder = STUDY.runs[run].model.cell_encoder
+    if encoder is None:
+        return None
+    own = int(seed) if int(seed) in STUDY.seeds[encoder.run] else STUDY.seeds[encoder.run][0]
+    return RESULTS / "pretrain" / encoder.run / str(own) / f"vectors_{encoder.pooling}.npy"
 
 
 def models_of_edited_code():
     """Names of the trained models whose code of training is not that of this clone."""
-    now = digest("scfm.pretrain.commands:train")
-    files = {f"{run}/{seed}": model_folder(run, seed) / "config.json" for run, seed in trained()}
-    return [name for name, file in files.items() if file.exists() and json.loads(file.read_text())["code"] != now]
+    files = {
+        f"{run}/{seed}": (model_folder(run, seed) / "config.json", digest(*training_code(run)))
+        for run, seed in trained()
+    }
+    return [
+        name for name, (file, now) in files.items() if file.exists() and json.loads(file.read_text())["code"] != now
+    ]
+
+
+def training_code(run):
+    """What the training of a run runs."""
+    return "scfm.pretrain.commands:train", f"scfm.models.{STUDY.runs[run].system}.system"
+
+
+def model_code(model):
+    """What embedding by a model runs, beside what it runs for all."""
+    return ("scfm.model", f"scfm.models.{STUDY.runs[model].system}.system") if model in STUDY.runs else ()
 
 
 def learnability_folder(run, seed):
@@ -181,12 +203,12 @@ def learnability_folder(run, seed):
 
 def scored(runs=None):
     """Tables of scored genes of the trained models."""
-    return [learnability_folder(run, seed) / "genes.parquet" for run, seed in trained(runs)]
+    return [learnability_folder(run, seed) / "genes.parquet" for run, seed in tracked(runs)]
 
 
 def scored_options(runs=None):
     """The same as options of the command line."""
-    return [f"--genes {run}:{seed}={learnability_folder(run, seed) / 'genes.parquet'}" for run, seed in trained(runs)]
+    return [f"--genes {run}:{seed}={learnability_folder(run, seed) / 'genes.parquet'}" for run, seed in tracked(runs)]
 
 
 # Benchmarks.
@@ -262,7 +284,8 @@ def finetune_models(among=None):
     """(run, seed) of the models that are fine-tuned, if any dataset asks for it; an ablation is not."""
     runs = STUDY.benchmarks.finetune.runs or STUDY.file.runs
     chosen = models() if among is None else among
-    return [(run, seed) for run, seed in chosen if run in runs and prepared("finetune")]
+    able = [(run, seed) for run, seed in chosen if STUDY.runs[run].model.reads_tokens]
+    return [(run, seed) for run, seed in able if run in runs and prepared("finetune")]
 
 
 def tidy_files(among=None):

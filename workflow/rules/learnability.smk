@@ -53,7 +53,7 @@ rule agreement:
 # What all runs have to say of it, as tables of the report.
 rule learnability_tables:
     input:
-        [learnability_folder(run, seed) / file for run, seed in trained() for file in LEARNABILITY_FILES.values()],
+        [learnability_folder(run, seed) / file for run, seed in tracked() for file in LEARNABILITY_FILES.values()],
     output:
         **{
             name: report(table_file(name), category="tables", caption=f"../report/{name}.rst")
@@ -66,7 +66,7 @@ rule learnability_tables:
     conda:
         "../../envs/analysis.yaml"
     params:
-        folders=[f"--learnability {run}/{seed}={learnability_folder(run, seed)}" for run, seed in trained()],
+        folders=[f"--learnability {run}/{seed}={learnability_folder(run, seed)}" for run, seed in tracked()],
         out=RESULTS / "tables",
         code=code("scfm.paper.table_commands:learnability"),
     shell:

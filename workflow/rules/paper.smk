@@ -6,7 +6,7 @@ rule claims:
         claims="config/claims.yaml",
         tidy=claim_files(),
         learnability=[
-            learnability_folder(run, seed) / file for run, seed in trained() for file in LEARNABILITY_FILES.values()
+            learnability_folder(run, seed) / file for run, seed in tracked() for file in LEARNABILITY_FILES.values()
         ],
         agreement=RESULTS / "learnability" / "agreement.csv" if agreement_pairs() else [],
         check=RESULTS / "check.csv" if STUDY.file.check_run else [],
@@ -23,7 +23,7 @@ rule claims:
         settings=as_json(STUDY.paper.model_copy(update={"dpi": 150})),
         scale=STUDY.scale,
         tidy=options("--tidy", claim_files()),
-        learnability=[f"--learnability {run}/{seed}={learnability_folder(run, seed)}" for run, seed in trained()],
+        learnability=[f"--learnability {run}/{seed}={learnability_folder(run, seed)}" for run, seed in tracked()],
         agreement=lambda w, input: f"--agreement {input.agreement}" if agreement_pairs() else "",
         check=lambda w, input: f"--check {input.check}" if STUDY.file.check_run else "",
         code=code("scfm.paper.commands:claims"),
@@ -46,7 +46,7 @@ rule report:
         corpus_figures=corpus_figures(),
         scatter=[
             learnability_folder(run, seed) / LEARNABILITY_FILES[name]
-            for run, seed in trained()
+            for run, seed in tracked()
             for name in ("scatter", "scatter_page")
         ],
         contamination=CONTAMINATION if STUDY.named("benchmark") else [],
@@ -66,7 +66,7 @@ rule report:
         + [f"--table {name}={path}" for name, path in ANNOTATION_TABLES.items()],
         figures=[f"--figure {path.stem}={path.parent}" for path in figure_files()]
         + [f"--figure {path.name}={path}" for path in corpus_figures()],
-        scatter=[f"--scatter {run}/{seed}={learnability_folder(run, seed)}" for run, seed in trained()],
+        scatter=[f"--scatter {run}/{seed}={learnability_folder(run, seed)}" for run, seed in tracked()],
         training=[f"--training {run}/{seed}={model_folder(run, seed) / 'metrics.csv'}" for run, seed in trained()],
         configs=[f"--config {run}/{seed}={model_folder(run, seed) / 'config.json'}" for run, seed in models()],
         corpus=lambda w, input: options(

@@ -80,7 +80,7 @@ def figure_names():
     there["figure6"] = task_files("moa")
     there["figureS7"] = scored_twice and contrasts()
     there["figureS8"] = task_files("disease")
-    there["figureS9"] = STUDY.trained_runs
+    there["figureS9"] = fullest_runs()
     asked = STUDY.file.figures
     return [name for name, found in there.items() if found and (asked is None or name in asked)]
 
@@ -116,7 +116,8 @@ def figure_tables(name):
 def fullest_runs():
     """Of each objective the run with most label heads, the first of several."""
     found = {}
-    for run in sorted(STUDY.trained_runs, key=lambda run: -len(STUDY.runs[run].model.heads)):
+    runs = [run for run in STUDY.trained_runs if STUDY.runs[run].model.tracks_genes]
+    for run in sorted(runs, key=lambda run: -len(STUDY.runs[run].model.heads)):
         found.setdefault(STUDY.runs[run].model.objective.kind, run)
     return [found[kind] for kind in sorted(found)]
 

@@ -38,7 +38,7 @@ rule table1:
 rule table2:
     input:
         sizes=RESULTS / "annotation" / "families.csv",
-        families=[learnability_folder(run, seed) / "families.csv" for run, seed in trained()],
+        families=[learnability_folder(run, seed) / "families.csv" for run, seed in tracked()],
     output:
         report(table_file("table2"), category="tables", caption=f"{REPORTS}/table2.rst"),
     log:
@@ -49,7 +49,7 @@ rule table2:
         "../../envs/analysis.yaml"
     params:
         families=[
-            f"--families {run}/{seed}={learnability_folder(run, seed) / 'families.csv'}" for run, seed in trained()
+            f"--families {run}/{seed}={learnability_folder(run, seed) / 'families.csv'}" for run, seed in tracked()
         ],
         code=code("scfm.paper.table_commands:table2"),
     shell:
@@ -68,7 +68,7 @@ rule table3:
     conda:
         "../../envs/analysis.yaml"
     params:
-        genes=[f"--genes {run}/{seed}={learnability_folder(run, seed) / 'genes.parquet'}" for run, seed in trained()],
+        genes=[f"--genes {run}/{seed}={learnability_folder(run, seed) / 'genes.parquet'}" for run, seed in tracked()],
         code=code("scfm.paper.table_commands:table3"),
     shell:
         "python -m scfm paper table 3 {params.genes} --out {output} 2>&1 | tee {log}"
