@@ -151,10 +151,13 @@ rule table_from_tidy:
         "../../envs/analysis.yaml"
     params:
         tidy=options("--tidy", tidy_files()),
+        more=lambda w: (
+            options("--control", [f"{a}={b}" for a, b in untrained().items()]) if w.table == "controls" else ""
+        ),
         name=lambda w: FROM_TIDY[w.table],
         code=lambda w: code(f"scfm.paper.table_commands:{w.table}"),
     shell:
-        "python -m scfm paper table {params.name} {params.tidy} --out {output} 2>&1 | tee {log}"
+        "python -m scfm paper table {params.name} {params.tidy} {params.more} --out {output} 2>&1 | tee {log}"
 
 
 rule pairs:

@@ -174,12 +174,17 @@ def ontology(tidy: TidyFiles, out: Out) -> None:
 
 
 @tables.command("controls")
-def controls(tidy: TidyFiles, out: Out) -> None:
+def controls(
+    tidy: TidyFiles,
+    out: Out,
+    control: Annotated[list[str] | None, typer.Option(help="RUN=CONTROL; repeat for each run.")] = None,
+) -> None:
     """Which runs beat the same network with random weights."""
     from scfm.paper.tables.controls import controls as control_table
     from scfm.paper.tidy import read_tidy
 
-    write(control_table(read_tidy(tidy)), out, "paper table controls")
+    control_of = dict(text.split("=") for text in control) if control else None
+    write(control_table(read_tidy(tidy), control_of), out, "paper table controls")
 
 
 @tables.command("ranks")

@@ -49,7 +49,9 @@ def metric_by_dataset(tidy: pd.DataFrame, task: str, metric: str) -> pd.DataFram
     summary = summarise(chosen)
     summary["cell"] = [_cell(row) for row in summary.itertuples()]
     found = dict.fromkeys(zip(summary.run, summary.pooling, strict=True))
-    order = sorted(found, key=lambda key: key[0] in BASELINES)  # stable: otherwise as in the files
+    order = sorted(
+        found, key=lambda key: key[0] in BASELINES or key[0].startswith("random_")
+    )  # stable: otherwise as in the files
     wide = summary.pivot(index=["run", "pooling"], columns="dataset", values="cell").fillna("")
     wide = wide[list(dict.fromkeys(summary.dataset))].reindex(order).rename_axis(columns=None)
     wide.insert(0, "seeds", summary.groupby(["run", "pooling"]).seeds.max())

@@ -12,7 +12,7 @@ ENOUGH = 2
 """A run counts as above its control if it beats it on this many datasets."""
 
 
-def controls(tidy: pd.DataFrame) -> pd.DataFrame:
+def controls(tidy: pd.DataFrame, control_of: dict[str, str] | None = None) -> pd.DataFrame:
     """One row for each metric, run and pooling.
 
     A dataset counts as beaten if the mean difference exceeds the range over seeds, the wider one where both the run
@@ -20,23 +20,29 @@ def controls(tidy: pd.DataFrame) -> pd.DataFrame:
     same pooling, or the first of the control's if it does not offer that one. Models of others, whose network is
     another, are left out.
 
+    Args:
+        control_of: run to the run of its random weights; runs not named are left out. None: `random`, for all others.
+
     Returns:
         Columns metric, run, pooling, control, datasets, seeds, control_seeds, beaten (Int64), mean_difference,
         above_control (boolean); beaten and above_control are NA without any range over seeds.
 
     Raises:
-        ScfmError: the results hold no run `random`.
+        ScfmError: the results hold no such control.
     """
     summary = summarise(
         tidy[[MEASURES.get(metric) == task for metric, task in zip(tidy.metric, tidy.task, strict=True)]]
     )
     summary = summary[summary["mean"].notna()]
-    control = summary[summary.run == CONTROL]
-    if control.empty:
-        raise ScfmError(f"tidy results: no run '{CONTROL}'; give the results of the random-weights control too")
     trained = summary[~summary.run.isin(BASELINES) & ~summary.training_unknown]
+    if control_of is None:
+        control_of = dict.fromkeys(trained.run.unique(), CONTROL)
+    missing = sorted(set(control_of.values()) - set(summary.run))
+    if missing:
+        raise ScfmError(f"tidy results: no run '{missing[0]}'; give the results of the random-weights control too")
+    trained = trained[trained.run.isin(control_of)]
     rows = [
-        _row(metric, run, pooling, own, control[control.metric == metric])
+        _row(metric, run, pooling, own, summary[(summary.run == control_of[run]) & (summary.metric == metric)])
         for (metric, run, pooling), own in trained.groupby(["metric", "run", "pooling"], sort=False)
     ]
     return pd.DataFrame(rows).astype({"beaten": "Int64", "above_control": "boolean"})
@@ -56,7 +62,7 @@ def _row(metric: str, run: str, pooling: str, own: pd.DataFrame, control: pd.Dat
         "metric": metric,
         "run": run,
         "pooling": pooling,
-        "control": f"{CONTROL}/{against}",
+        "control": f"{control.run.iloc[0]}/{against}",
         "datasets": len(both),
         "seeds": int(own.seeds.max()),
         "control_seeds": int(control.seeds.max()),
