@@ -24,3 +24,13 @@ def marginals(corpus: Reader, rows: np.ndarray, block: int = 4096) -> tuple[np.n
     n = per_dataset @ corpus.measured.astype(np.int64)
     zero_fraction = 1 - np.divide(nonzero, n, out=np.zeros(genes), where=n > 0)
     return n, zero_fraction, np.divide(total, nonzero, out=np.zeros(genes), where=nonzero > 0)
+
+
+def mean_counts(corpus: Reader, rows: np.ndarray, block: int = 4096) -> np.ndarray:
+    """Mean raw count of each gene over the cells that measured it, float64 [genes]; 0 where none did."""
+    genes = len(corpus.genes)
+    total, rows = np.zeros(genes), corpus.reading_order(rows)
+    for gene, count, _ in corpus.stream(rows[start : start + block] for start in range(0, len(rows), block)):
+        total += np.bincount(gene, weights=count, minlength=genes)
+    n = np.bincount(corpus.dataset_codes[rows], minlength=len(corpus.measured)) @ corpus.measured.astype(np.int64)
+    return np.divide(total, n, out=np.zeros(genes), where=n > 0)

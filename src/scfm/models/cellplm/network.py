@@ -12,6 +12,7 @@ from scfm.models.cellplm.view import View, make_view
 from scfm.models.cells import Cells
 from scfm.models.negative_binomial import negative_binomial_nll
 from scfm.models.tasks import Task
+from scfm.models.weights import weights
 
 
 class Network(nn.Module):
@@ -70,6 +71,19 @@ class Network(nn.Module):
                 total = hinge_sum(encoded.divergences[name], view.set_of, hinge)
                 tasks[name] = Task(total, counts[name], weight)
         return tasks, None
+
+    def flops(self, view: View) -> Tensor:
+        """Operations of a training step: products with weights, gene vectors summed and attention, float64 scalar.
+
+        As `scfm.models.bmfm.flops`: element by element work counts nothing, the backward pass twice the forward pass.
+        """
+        settings, cells, chosen = self.settings.encoder, len(view.set_of), len(view.chosen)
+        genes = self.decoder.out.out_features if view.decoded is None else len(view.decoded)
+        attention = 4 * settings.layers * settings.hidden * (settings.hidden // settings.heads)
+        every = weights(self.encoder) + weights(self.latent) + attention
+        decoded = weights(self.decoder) - weights(self.decoder.out) + self.decoder.out.in_features * genes
+        products = cells * every + chosen * decoded + len(view.gene) * settings.hidden
+        return torch.tensor(6.0 * products, dtype=torch.float64, device=view.gene.device)
 
     def embed(self, view: View) -> dict[str, Tensor]:
         """Pooling name to float [cells, width]; depends on which cells share a set."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from scfm.models.sets import Sets
+from scfm.models.system import SystemSettings
 from scfm.settings import Settings
 
 
@@ -135,7 +136,7 @@ class Decoder(Settings):
     the sum of its table."""
 
 
-class Cellplm(Settings):
+class Cellplm(SystemSettings):
     """One CellPLM model: network, input view and objectives."""
 
     encoder: Encoder = Encoder()

@@ -39,6 +39,11 @@ class View:
     hidden: Tensor | None = None
     """bool [chosen, decoded], measured and hidden."""
 
+    @property
+    def tokens(self) -> int:
+        """One a cell."""
+        return len(self.set_of)
+
 
 def make_view(
     cells: Cells, settings: Cellplm, measured: Tensor, generator: torch.Generator | None, mode: str = "train"
