@@ -133,7 +133,7 @@ class Trainer:
         generator = generator_at(self.fabric.device, self.seed, SPLITS["train"], self.step, self.fabric.global_rank)
         network, device = self.network, self.fabric.device
         error = {"gene_error": self.masking.error} if self.masking else {}
-        views = [network.view(cells.to(device), self.measured, generator, **error) for cells in update]
+        views = [network.view(cells.to(device), self.measured, generator, "train", **error) for cells in update]
         counts, asked = None, False
         if len(views) > 1 or self._ranks > 1:
             counts, asked = self._total([network.counts(view) for view in views], stop.reason is not None)
