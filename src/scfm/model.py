@@ -42,6 +42,7 @@ def load(path: Path | str, device: str = "auto", precision: str | None = None) -
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    from scfm.donor_model import DonorModel
     from scfm.models.system import load_system, settings_of, systems
     from scfm.pretrain.precision import must_know
     from scfm.set_model import SetModel
@@ -71,7 +72,7 @@ def load(path: Path | str, device: str = "auto", precision: str | None = None) -
         network.load_state_dict(weights)
     except (RuntimeError, ValueError, LookupError) as error:
         raise ScfmError(f"{path / 'model.safetensors'}: weights do not fit config.json; retrain the run") from error
-    kind = Model if settings.reads_tokens else SetModel
+    kind = Model if settings.reads_tokens else DonorModel if settings.embeds == "donors" else SetModel
     return kind(network.to(chosen).eval(), genes, tree, about, classes, calibration, precision)
 
 

@@ -28,6 +28,14 @@ def test_sets_hold_every_cell_once_and_one_group(sizes, most):
         assert not own or max(own) - min(own) <= 1
 
 
+def test_a_group_can_give_one_set_alone():
+    groups = np.repeat([0, 1, 2], [30, 4, 9])
+    order, number = deal(np.arange(43), groups, 8, (0,), once=True)
+    assert sorted(np.bincount(number)) == [4, 8, 8]
+    assert all(len(set(groups[order[number == k]])) == 1 for k in range(3))
+    assert not np.array_equal(order, deal(np.arange(43), groups, 8, (1,), once=True)[0])
+
+
 def test_sets_change_with_the_seed_alone():
     groups = np.arange(200) % 3
     first, again, other = (deal(np.arange(200), groups, 10, seed) for seed in ((0, 1), (0, 1), (0, 2)))

@@ -26,21 +26,27 @@ def group_codes(cells: pd.DataFrame, by: Sequence[str]) -> np.ndarray:
     return pd.MultiIndex.from_arrays(columns).factorize()[0].astype(np.int64)
 
 
-def deal(rows: np.ndarray, groups: np.ndarray, most: int, seed: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def deal(
+    rows: np.ndarray, groups: np.ndarray, most: int, seed: tuple[int, ...], once: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Deal cells into sets of one group, about alike in size, in random order.
 
     Args:
         rows: int64 [cells], of the corpus. groups: int64, of each row of the corpus. most: cells of a set.
+        once: one set of each group, the rest of its cells left out.
 
     Returns:
-        A permutation of `rows`, int64 [cells], and the number of each one's set, ascending from 0.
+        A permutation of `rows` or of those dealt, int64 [cells], and the number of each one's set, ascending from 0.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(rows)
     order = order[np.argsort(groups[order], kind="stable")]
     _, start, of, sizes = np.unique(groups[order], return_index=True, return_inverse=True, return_counts=True)
-    pieces = -(-sizes // most)
     within = np.arange(len(order)) - start[of]
+    if once:
+        kept = within < most
+        order, of, within, sizes = order[kept], of[kept], within[kept], np.minimum(sizes, most)
+    pieces = -(-sizes // most)
     piece = (np.cumsum(pieces) - pieces)[of] + within * pieces[of] // sizes[of]
     place = rng.permutation(int(pieces.sum()))[piece]
     by_place = np.argsort(place, kind="stable")

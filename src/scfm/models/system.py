@@ -99,6 +99,8 @@ class Prepared:
     label `set` numbers them."""
     set_cells: int = 0
     """Most cells of a set."""
+    one_set: bool = False
+    """A group gives one set a pass, of so many of its cells at random; else it is dealt out whole."""
     tree: "LabelTree | None" = None
     """Of the cell types, where a head predicts them."""
     classes: dict[str, list[str]] = field(default_factory=dict)

@@ -82,21 +82,23 @@ class OfSets:
     """Batches of whole sets, as many as fit into `batch_cells` but at least one; a set is drawn from one group."""
 
     def __init__(self, run: Run, prepared: Prepared, rows: np.ndarray, multiple: int) -> None:
-        self.groups, self.most, self.labels, self.rows = prepared.groups, prepared.set_cells, prepared.labels, rows
+        self.groups, self.most, self.once = prepared.groups, prepared.set_cells, prepared.one_set
+        self.labels, self.rows = prepared.labels, rows
         training = run.training
         self.each, self.each_validation = (
             max(1, cells // self.most) for cells in (training.batch_cells, training.validation_cells)
         )
         sizes = np.bincount(self.groups[rows])
-        self.batches = int((-(-sizes // self.most)).sum()) // (self.each * multiple) * multiple
+        sets = np.minimum(sizes, 1) if self.once else -(-sizes // self.most)
+        self.batches = int(sets.sum()) // (self.each * multiple) * multiple
 
     def epoch(self, seed: tuple[int, ...]) -> Epoch:
-        order, number = deal(self.rows, self.groups, self.most, seed)
+        order, number = deal(self.rows, self.groups, self.most, seed, self.once)
         edges = np.searchsorted(number, np.arange(self.batches + 1) * self.each)
         return Epoch(order, edges, self._numbered(order, number))
 
     def validation(self, rows: np.ndarray) -> Epoch:
-        order, number = deal(rows, self.groups, self.most, (0,))
+        order, number = deal(rows, self.groups, self.most, (0,), self.once)
         sets = number[-1] + 1
         edges = np.searchsorted(number, np.append(np.arange(0, sets, self.each_validation), sets))
         return Epoch(order, edges, self._numbered(order, number))

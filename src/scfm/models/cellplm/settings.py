@@ -144,7 +144,7 @@ class Cellplm(SystemSettings):
     positions: Positions | None = Positions()
     """Position code; a cell without coordinates has a learnt vector in its place."""
     masking: Masking = Masking()
-    """What training hides."""
+    """Cells and genes that training hides."""
     latent: Latent = Mixture()
     """Latent."""
     decoder: Decoder = Decoder()

@@ -14,6 +14,7 @@ from scfm.models.pulsar.settings import Pulsar
 from scfm.models.pulsar.transformer import Block, initialise, masked, two_layers
 from scfm.models.pulsar.view import View, make_view, with_targets
 from scfm.models.tasks import Task
+from scfm.models.weights import weights
 
 
 @dataclass
@@ -156,6 +157,19 @@ class Network(nn.Module):
             totals["condition"] = self._condition_error(donor, view, generator)
         counts, weights = self.counts(view), self._weights()
         return {name: Task(total, counts[name], weights[name]) for name, total in totals.items()}, None
+
+    def flops(self, view: View) -> Tensor:
+        """Operations of a training step: products with weights and attention, padding included, float64 scalar.
+
+        The backward pass counts twice the forward pass; element by element work counts nothing.
+        """
+        sizes, (donors, draws, seen), targets = self.settings.transformer, view.seen.shape, view.target.shape[1]
+        products = donors * draws * ((seen + 1) * weights(self.encoder) + seen * weights(self.project))
+        products += donors * ((targets + 1) * weights(self.decoder) + targets * weights(self.project_masked))
+        products += donors * (targets * weights(self.rebuild) + weights(self.heads))
+        encoded, decoded = draws * sizes.encoder_layers * (seen + 1) ** 2, sizes.decoder_layers * (targets + 1) ** 2
+        products += 2 * donors * sizes.hidden * (encoded + decoded)
+        return torch.tensor(6.0 * products, dtype=torch.float64, device=view.seen.device)
 
     def embed(self, view: View) -> dict[str, Tensor]:
         """Pooling `donor` to float [donors, hidden], the mean over the view's draws."""

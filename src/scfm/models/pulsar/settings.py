@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from scfm.models.system import CellEncoder, SystemSettings
 from scfm.settings import Settings
 
 
@@ -119,8 +120,13 @@ class Film(Settings):
     """Weight of the task (ours)."""
 
 
-class Pulsar(Settings):
+class Pulsar(SystemSettings):
     """One PULSAR model."""
+
+    cells: CellEncoder | None = None
+    """The run whose cell vectors it reads; a training of a study needs one."""
+    donors: tuple[str, ...] = Field(("dataset", "donor"), min_length=1)
+    """Columns of the cells that tell one donor, or sample, from another."""
 
     width: int = Field(1280, ge=1)
     """Width of the cell vectors."""
@@ -147,6 +153,22 @@ class Pulsar(Settings):
     def poolings(self) -> tuple[str, ...]:
         """The one embedding: a vector a donor."""
         return ("donor",)
+
+    @property
+    def embeds(self) -> Literal["cells", "donors"]:
+        """A vector for each donor."""
+        return "donors"
+
+    @property
+    def cell_encoder(self) -> CellEncoder | None:
+        """As the key `cells` says."""
+        return self.cells
+
+    @property
+    def label_kinds(self) -> dict[str, str]:
+        """Donor label that an objective reads to its kind, class or number."""
+        aligned = {self.alignment.label: "class"} if self.alignment else {}
+        return {head.label: head.kind for head in self.heads} | aligned
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -33,6 +33,11 @@ class View:
     program_noise: Tensor | None = None
     """float32 [donors, targets, programs] in [0, 1), where programs of elements are hidden."""
 
+    @property
+    def tokens(self) -> int:
+        """Cells that the encoder sees and the decoder rebuilds, padding included."""
+        return self.seen.numel() + (0 if self.target is None else self.target.numel())
+
 
 def make_view(cells: Cells, settings: Pulsar, generator: torch.Generator | None, mode: str) -> View:
     """Draw the cells of each donor.
