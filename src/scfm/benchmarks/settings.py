@@ -258,7 +258,13 @@ class DonorTask(Settings):
     """Times that the donors are dealt anew, and that their cells are halved."""
     seed: int = 0
     """Seed of folds, permuted labels and halves."""
-    penalties: Annotated[tuple[float, ...], Field(min_length=1)] = (0.1, 1.0, 10.0, 100.0, 1000.0)
+    penalties: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (
+        0.1,
+        1.0,
+        10.0,
+        100.0,
+        1000.0,
+    )
     """Ridge penalties on standardised vectors; the one with the least leave-one-out error on the training donors is
     taken. PULSAR has 0.1 alone."""
     iterations: Annotated[int, Field(ge=1)] = 1000
@@ -267,13 +273,6 @@ class DonorTask(Settings):
     """Nearest reference samples, by cosine, that give a held-out sample its class or number."""
     interval: Interval = Interval()
     """Confidence of the intervals, and the bootstrap over samples behind that of the retrieval."""
-
-    @field_validator("penalties")
-    @classmethod
-    def _penalties_are_positive(cls, penalties: tuple[float, ...]) -> tuple[float, ...]:
-        if min(penalties) <= 0:
-            raise ValueError("penalties must be above 0")
-        return penalties
 
 
 class Benchmarks(Settings):
