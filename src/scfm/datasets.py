@@ -28,12 +28,16 @@ OBS = (
 """Columns of `scfm.deposit.read_deposit(...).obs`; `split` is empty and the others are "unknown" where the deposit
 says nothing."""
 
-Task = Literal["integration", "clustering", "probe", "ontology", "heldout", "finetune", "moa", "disease"]
-EMBEDDING_TASKS = ("integration", "clustering", "probe", "heldout", "moa")
+Task = Literal["integration", "clustering", "probe", "ontology", "heldout", "finetune", "moa", "disease", "donor"]
+EMBEDDING_TASKS = ("integration", "clustering", "probe", "heldout", "moa", "donor")
 """Tasks that score embeddings; each is a module and a function of it, a command, a slice of the settings and a folder
 of results of this name."""
 HELD_OUT = ("heldout", "finetune")
 """Tasks that need some batches held out."""
+REGRESSION, CLASSIFICATION = "regression", "classification"
+"""What is predicted of a donor: a number, or a class."""
+TARGET = "target_"
+"""Before the name of a donor target: the column of a prepared dataset that holds it."""
 
 
 class Dataset(Settings):
@@ -72,6 +76,12 @@ class Dataset(Settings):
     """obs column with Cell Ontology ids, or a map `label=CL:0000000; label=...` from the label column."""
     donor_column: str = ""
     """obs column with the donor."""
+    sample_column: str = ""
+    """obs column that divides the cells of a donor into samples (a condition, a visit) that the task `donor` represents
+    one by one; empty: a donor is one sample."""
+    donor_targets: Annotated[tuple[str, ...], CommaList] = ()
+    """What the task `donor` predicts, one value for each sample: obs columns with their kind, as `age:regression` or
+    `disease:classification`."""
     split_column: str = ""
     """obs column with a published train/dev/test split."""
     condition_column: str = ""
@@ -103,6 +113,15 @@ class Dataset(Settings):
             if not re.fullmatch(r"10\.\d{4,9}/\S+", name):
                 raise ValueError(f"'{name}' is no DOI; expected 10., a number, a slash and a name, without https")
         return names
+
+    @field_validator("donor_targets")
+    @classmethod
+    def _targets_have_a_kind(cls, targets: tuple[str, ...]) -> tuple[str, ...]:
+        for text in targets:
+            column, _, kind = text.rpartition(":")
+            if not column or kind not in (REGRESSION, CLASSIFICATION):
+                raise ValueError(f"'{text}' is no target; write a column, a colon and {REGRESSION} or {CLASSIFICATION}")
+        return targets
 
     @property
     def species(self) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scfm.datasets import OBS, UNKNOWN, Dataset
+from scfm.datasets import OBS, TARGET, UNKNOWN, Dataset
 from scfm.errors import ScfmError
 from scfm.files import must_exist
 from scfm.geo import read_folder
@@ -28,7 +28,8 @@ def read_deposit(path: Path, dataset: Dataset) -> "AnnData":
 
     Returns:
         AnnData: X CSR float32 [cells, genes] as deposited (counts, TPM or log-normalised, see `dataset.values`);
-        obs with the columns `OBS`, strings, and those of `PERTURBATION` that the dataset names; var_names as
+        obs with the columns `OBS`, strings, those of `PERTURBATION` that the dataset names, sample if it names one, and
+        `target_<column>` for each of its donor targets; var_names as
         deposited, var["ensembl"] ("" where unknown) if the deposit has Ensembl ids; obsm["spatial"] if there.
 
     Raises:
@@ -170,6 +171,10 @@ def _common(adata: "AnnData", matrix: object, genes: "pd.DataFrame", dataset: Da
     for role in PERTURBATION:
         if column := getattr(dataset, f"{role}_column"):
             obs[role] = _column(adata.obs, column, role, path).to_numpy()
+    if dataset.sample_column:
+        obs["sample"] = _column(adata.obs, dataset.sample_column, "sample", path).to_numpy()
+    for column in (text.rpartition(":")[0] for text in dataset.donor_targets):
+        obs[f"{TARGET}{column}"] = _column(adata.obs, column, "donor target", path).to_numpy()
     common = anndata.AnnData(X=matrix, obs=obs, var=var)
     if "spatial" in adata.obsm:
         common.obsm["spatial"] = np.asarray(adata.obsm["spatial"])

@@ -46,6 +46,7 @@ FROM_TIDY = {
     **{f"table{number}": str(number) for number in range(9, 14)},
     "heldout": "heldout",
     "ontology": "ontology",
+    "donors": "donors",
     "controls": "controls",
     "ranks": "ranks",
 }

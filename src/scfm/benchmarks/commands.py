@@ -8,6 +8,7 @@ import typer
 from scfm.benchmarks.settings import (
     Clustering,
     Disease,
+    DonorTask,
     FinetuneTask,
     Heldout,
     Integration,
@@ -194,6 +195,24 @@ def moa(embeddings: Embeddings, study: Study, out: Out, settings: Slice = "{}") 
     table = run(embeddings, parse(Moa, settings, "--settings"), study)
     write_tidy(out, table)
     print(_mean_line("moa", table, "auroc"))
+
+
+@app.command()
+def donor(
+    embeddings: Embeddings,
+    study: Study,
+    out: Out,
+    settings: Slice = "{}",
+    donors: Annotated[Path | None, typer.Option(help="h5ad with a model's own vectors of the donors")] = None,
+) -> None:
+    """Age, disease or condition of donors held out, by vectors made from their cells."""
+    from scfm.benchmarks.donor import donor as run
+    from scfm.benchmarks.results import write_tidy
+
+    table = run(embeddings, parse(DonorTask, settings, "--settings"), study, donors)
+    write_tidy(out, table)
+    for metric in (name for name in ("pearson", "auroc", "retrieval_top1") if (table["metric"] == name).any()):
+        print(_mean_line("donor", table, metric))
 
 
 @app.command()

@@ -9,7 +9,7 @@ import numpy as np
 from scfm.benchmarks.embedders import Embedder
 from scfm.benchmarks.read import read_prepared
 from scfm.benchmarks.seen import mark_seen
-from scfm.datasets import UNKNOWN
+from scfm.datasets import TARGET, UNKNOWN
 from scfm.errors import ScfmError
 
 if TYPE_CHECKING:
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 OBS = ["dataset", "cell_type", "cell_type_ontology_term_id", "batch", "donor", "split", "contaminated"]
-PERTURBED = ["drug", "mechanism"]
-"""Columns of datasets of perturbed cells; "unknown" for the cells of others."""
+SOME_HAVE = ("drug", "mechanism", "sample")
+"""Columns that datasets of perturbed cells or of samples have, as those of donor targets; "unknown" for the cells of
+others."""
 
 
 def embed(
@@ -30,9 +31,10 @@ def embed(
         seen: what `scfm.benchmarks.contamination.contamination` returns, to mark datasets that the run has seen.
 
     Returns:
-        AnnData without X: obs `OBS` and, if a dataset has them, `PERTURBED` (strings, contaminated bool), cell names
-        `<dataset>/<cell>`; obsm one float32 [cells, width] for each pooling, columns that a dataset does not have
-        filled with NaN; uns run, seed, and datasets (name -> uns["scfm"] of the prepared dataset).
+        AnnData without X: obs `OBS` and, if a dataset has them, `SOME_HAVE` and `target_<column>` (strings,
+        contaminated bool), cell names `<dataset>/<cell>`; obsm one float32 [cells, width] for each pooling, columns
+        that a dataset does not have filled with NaN; uns run, seed, and datasets (name -> uns["scfm"] of the prepared
+        dataset).
 
     Raises:
         ScfmError: what `read_prepared` and `mark_seen` raise; two files of one dataset; another number of vectors
@@ -55,7 +57,7 @@ def embed(
             raise ScfmError(f"run '{run}': embedding {wrong} of dataset '{name}' does not fit its {adata.n_obs} cells")
         facts[name] = dict(adata.uns["scfm"])
         tables.append(vectors)
-        own = [*OBS, *(column for column in PERTURBED if column in adata.obs)]
+        own = [*OBS, *(name for name in adata.obs if name in SOME_HAVE or name.startswith(TARGET))]
         observations.append(adata.obs[own].set_index(name + "/" + adata.obs_names.astype(str)))
     obs = pd.concat(observations)
     text = [column for column in obs if column != "contaminated"]

@@ -10,7 +10,7 @@ from scfm.benchmarks.library import mechanisms
 from scfm.benchmarks.seen import how_much
 from scfm.benchmarks.settings import Contamination, Preparation
 from scfm.benchmarks.split import describe, hold_out
-from scfm.datasets import HELD_OUT, UNKNOWN
+from scfm.datasets import HELD_OUT, TARGET, UNKNOWN
 from scfm.deposit import read_deposit
 from scfm.errors import ScfmError
 from scfm.genes import HUMAN
@@ -43,9 +43,9 @@ def prepare(
 
     Returns:
         AnnData: X CSR float32 [cells, genes], values as deposited; var_names approved symbols, unique; obs strings
-        dataset, cell_type, cell_type_ontology_term_id, batch, donor, split, condition, drug and mechanism if the
-        dataset names them, and bool contaminated; uns["scfm"] a flat mapping of facts and counts of what was left out.
-        Cells without any known gene are left out.
+        dataset, cell_type, cell_type_ontology_term_id, batch, donor, split, condition, drug, mechanism, sample and
+        `target_<column>` if the dataset names them, and bool contaminated; uns["scfm"] a flat mapping of facts and
+        counts of what was left out. Cells without any known gene are left out.
 
     Raises:
         ScfmError: what `read_deposit` raises; no orthologs of another species; no known gene; no cell with a known
@@ -80,6 +80,7 @@ def prepare(
         "values": dataset.values,
         "panel": dataset.panel,
         "tasks": ",".join(tasks),
+        "donor_targets": ",".join(dataset.donor_targets),
         "single_batch": bool(obs["batch"].nunique() == 1),
         "contaminated": how_much(obs["contaminated"]),
         "contaminated_reason": getattr(settings.contaminated, "reason", ""),
@@ -169,7 +170,8 @@ def _one_name_a_batch(deposit: "AnnData", winners: "pd.Index", others: "pd.DataF
 def _obs(deposit: "pd.DataFrame", settings: Preparation, path: Path) -> "pd.DataFrame":
     obs = deposit.rename(columns={"dataset_id": "dataset", "donor_id": "donor"})
     columns = ["dataset", "cell_type", "cell_type_ontology_term_id", "batch", "donor", "split", "condition"]
-    obs = obs[[*columns, *(column for column in ("drug", "mechanism") if column in obs)]].copy()
+    columns += [name for name in obs if name in ("drug", "mechanism", "sample") or name.startswith(TARGET)]
+    obs = obs[columns].copy()
     marked = settings.contaminated
     if isinstance(marked, Contamination):
         absent = sorted(set(marked.values) - set(obs[marked.column]))

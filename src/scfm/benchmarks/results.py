@@ -33,9 +33,9 @@ class Measurement:
     value: float
     """NaN where the metric is not defined on the data."""
     n: int
-    """Cells that the value is of."""
+    """Cells that the value is of; samples in the task of donors."""
     split: str = ""
-    """Which part of the dataset, "" for all of it."""
+    """Which part of the dataset, or which target of its donors; "" for all of it."""
     fold: str = ""
     """Fold of the cross-validation, "" for a value over all folds."""
 

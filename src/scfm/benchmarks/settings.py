@@ -246,6 +246,35 @@ class Disease(Settings):
     """A cluster has the signature if this share of its genes is significantly up, and of those that go down, down."""
 
 
+class DonorTask(Settings):
+    """Donors, or their samples, by vectors made from their cells."""
+
+    min_cells: Annotated[int, Field(ge=2)] = 20
+    """Samples with fewer cells are left out and counted."""
+    folds: Annotated[int, Field(ge=2)] = 5
+    """Parts into which the donors are dealt; each is held out once. Fewer where a class has fewer donors, or a part
+    would have fewer than three of a number."""
+    repeats: Annotated[int, Field(ge=1)] = 10
+    """Times that the donors are dealt anew, and that their cells are halved."""
+    seed: int = 0
+    """Seed of folds, permuted labels and halves."""
+    penalties: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (
+        0.1,
+        1.0,
+        10.0,
+        100.0,
+        1000.0,
+    )
+    """Ridge penalties on standardised vectors; the one with the least leave-one-out error on the training donors is
+    taken. PULSAR has 0.1 alone."""
+    iterations: Annotated[int, Field(ge=1)] = 1000
+    """Most iterations of the logistic regression."""
+    neighbors: Annotated[int, Field(ge=1)] = 5
+    """Nearest reference samples, by cosine, that give a held-out sample its class or number."""
+    interval: Interval = Interval()
+    """Confidence of the intervals, and the bootstrap over samples behind that of the retrieval."""
+
+
 class Benchmarks(Settings):
     """The stage's settings, one slice for each task."""
 
@@ -271,3 +300,5 @@ class Benchmarks(Settings):
     """Mechanism of action of held-out drugs."""
     disease: Disease = Disease()
     """A state of one cell type that comes with a disease."""
+    donor: DonorTask = DonorTask()
+    """Donors by vectors made from their cells."""

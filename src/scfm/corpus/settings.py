@@ -17,6 +17,18 @@ LONG_TERM_RELEASES = ("2023-05-15", "2023-07-25", "2023-12-15", "2024-07-01", "2
 """Census releases that the provider keeps for at least five years; others disappear after a month."""
 
 
+class DonorTruth(Settings):
+    """Age and disease of the donors, carried by the composition of their cells and by a state of minor types."""
+
+    age: Annotated[float, Field(ge=0)] = 0.8
+    """Change of the log odds that a cell of an ageing type is of a donor, for one standard deviation of age; types
+    that become more and less frequent with age take turns."""
+    disease: Annotated[float, Field(ge=0)] = 0.4
+    """The same for cells of the minor types and donors with the disease."""
+    state: Annotated[float, Field(ge=0)] = 1.0
+    """Log effect, up or down, of the disease on each gene of a program in cells of the minor types."""
+
+
 class Synthetic(Settings):
     """The synthetic census: a documented generative model with planted truth."""
 
@@ -47,6 +59,8 @@ class Synthetic(Settings):
     """Share of the cells of a type that are labelled at an ancestor."""
     unlabelled: Annotated[float, Field(ge=0, le=1)] = 0.03
     """Share of the cells of a type that are labelled "unknown"."""
+    donor_truth: DonorTruth | None = None
+    """Gives the donors an age and a disease; null: they have neither."""
     seed: int = 0
     """Seed of everything drawn."""
 

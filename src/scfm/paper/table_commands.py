@@ -173,6 +173,15 @@ def ontology(tidy: TidyFiles, out: Out) -> None:
     write(by_run(read_tidy(tidy), "ontology"), out, "paper table ontology")
 
 
+@tables.command("donors")
+def donors(tidy: TidyFiles, out: Out) -> None:
+    """What vectors of donors tell of their age, disease or condition."""
+    from scfm.paper.tables.donors import donors_table
+    from scfm.paper.tidy import read_tidy
+
+    write(donors_table(read_tidy(tidy)), out, "paper table donors")
+
+
 @tables.command("controls")
 def controls(
     tidy: TidyFiles,

@@ -21,6 +21,9 @@ Ids and names in `data/` are those of the Cell Ontology (2026-03-26) and the Gen
 CC BY 4.0, and of HGNC (CC0). Genes SYN* do not exist; which gene is annotated with what is made up as well.
 
 A held-out dataset with its own technical effect, two batches and leaf labels is drawn from the same truth.
+
+With `donor_truth` the donors have an age and a disease (`scfm.corpus.synthetic.donors`), else the cells are the same to
+the bit as before there was such a layer.
 """
 
 from pathlib import Path

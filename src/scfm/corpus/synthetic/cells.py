@@ -5,6 +5,7 @@ import pandas as pd
 
 from scfm.corpus.settings import Synthetic
 from scfm.corpus.synthetic import HOLDOUT, corpus_names
+from scfm.corpus.synthetic.donors import with_donors
 from scfm.corpus.synthetic.genes import DATA, LATENTS
 
 ASSAYS = ("10x 3' v2", "10x 3' v3", "10x 5' v1", "Drop-seq")
@@ -25,7 +26,8 @@ def cell_table(settings: Synthetic) -> pd.DataFrame:
     """One row a cell, corpus datasets first, the held-out one last.
 
     Columns: dataset_id, type (row of `cell_types`), cell_type_ontology_term_id, donor_id, batch, tissue, assay,
-    sex, state ("good", "empty" or "dying"), depth (multiplier of the expected counts), cell_cycle, dissociation.
+    sex, state ("good", "empty" or "dying"), depth (multiplier of the expected counts), cell_cycle, dissociation; with
+    `donor_truth` also age (years) and disease.
     """
     types = cell_types(settings)
     names, sizes = [*corpus_names(settings), HOLDOUT], [*_sizes(settings), settings.holdout_cells]
@@ -48,7 +50,7 @@ def cell_table(settings: Synthetic) -> pd.DataFrame:
     cells = pd.concat(tables, ignore_index=True)
     cells["depth"] *= cells["state"].map({"good": 1.0, "empty": 0.03, "dying": 0.7})
     cells[list(LATENTS)] = rng.normal(size=(len(cells), 2))
-    return cells
+    return with_donors(cells, types, settings) if settings.donor_truth else cells
 
 
 def _sizes(settings: Synthetic) -> list[int]:

@@ -77,9 +77,11 @@ def _deposit(
         tissue_general=cells["tissue"],
         cell_type=ids.map(names).fillna("unknown"),
         condition="none",
-        disease="normal",
+        disease=cells.get("disease", "normal"),
         planted_type=types["id"].to_numpy()[cells["type"]],
     )
+    if "age" in cells:
+        obs["age"] = cells["age"]
     dataset = cells["dataset_id"].iloc[0]
     obs.index = [f"{dataset}_{i}" for i in range(len(cells))]
     rng = np.random.default_rng([settings.seed, 7, int(cells.index[0])])
