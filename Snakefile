@@ -4,6 +4,7 @@ configfile: "config/config.yaml"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/files.smk"
+include: "workflow/rules/model_files.smk"
 include: "workflow/rules/optional.smk"
 include: "workflow/rules/paper_files.smk"
 include: "workflow/rules/comparisons.smk"

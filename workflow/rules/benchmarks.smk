@@ -71,7 +71,7 @@ rule embed:
     benchmark:
         RESULTS / "benchmark" / "benchmarks" / "embed-{model}-{seed}.tsv"
     wildcard_constraints:
-        model="|".join([*STUDY.runs, *STUDY.embeddings, *BASELINES]),
+        model="|".join([*CELL_RUNS, *STUDY.embeddings, *BASELINES]),
     priority: 1
     conda:
         "../../envs/model.yaml"
@@ -88,6 +88,61 @@ rule embed:
         "python -m scfm benchmarks embed {input.datasets} --model {params.model} --run {wildcards.model}"
         " --seed {wildcards.seed} --settings {params.settings:q} --contamination {input.contamination}"
         " --device {params.device} --out {output} 2>&1 | tee {log}"
+
+
+# A model of donors reads the vectors of their cells by the run that it was trained on.
+rule embed_donors:
+    input:
+        embeddings=lambda w: embedded(*cell_encoder(w.run, w.seed)),
+        model=RESULTS / "pretrain" / "{run}" / "{seed}" / "model.safetensors",
+    output:
+        BENCHMARKS / "embed_donors" / "{run}" / "{seed}.h5ad",
+    log:
+        LOGS / "benchmarks" / "embed_donors" / "{run}-{seed}.log",
+    benchmark:
+        RESULTS / "benchmark" / "benchmarks" / "embed_donors-{run}-{seed}.tsv"
+    conda:
+        "../../envs/model.yaml"
+    resources:
+        **gpus(lambda w: min(GPUS, 1)),
+        mem_mb=4000,
+        runtime=60,
+    params:
+        model=lambda w: model_folder(w.run, w.seed),
+        pooling=lambda w: STUDY.runs[w.run].model.cell_encoder.pooling,
+        settings=as_json(STUDY.benchmarks.donor),
+        device=STUDY.shared.device,
+        code=lambda w: code("scfm.benchmarks.commands:embed_donors", *model_code(w.run)),
+    shell:
+        "python -m scfm benchmarks embed-donors --embeddings {input.embeddings} --model {params.model}"
+        " --pooling {params.pooling} --run {wildcards.run} --seed {wildcards.seed} --settings {params.settings:q}"
+        " --device {params.device} --out {output} 2>&1 | tee {log}"
+
+
+rule donor_vectors:
+    input:
+        embeddings=lambda w: embedded(*cell_encoder(w.run, w.seed)),
+        donors=BENCHMARKS / "embed_donors" / "{run}" / "{seed}.h5ad",
+    output:
+        BENCHMARKS / "donor" / "{run}" / "{seed}.csv",
+    log:
+        LOGS / "benchmarks" / "donor" / "{run}-{seed}.log",
+    benchmark:
+        RESULTS / "benchmark" / "benchmarks" / "donor-{run}-{seed}.tsv"
+    wildcard_constraints:
+        run="|".join(DONOR_RUNS) or "none",
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        study=STUDY.name,
+        settings=as_json(STUDY.benchmarks.donor),
+        code=code("scfm.benchmarks.task_commands:donor"),
+    shell:
+        "python -m scfm benchmarks donor --embeddings {input.embeddings} --donors {input.donors}"
+        " --study {params.study} --settings {params.settings:q} --out {output} 2>&1 | tee {log}"
 
 
 # Embeddings of several runs of one seed side by side, as one more model.
@@ -138,7 +193,7 @@ for task in EMBEDDING_TASKS:
             task=task,
             study=STUDY.name,
             settings=as_json(getattr(STUDY.benchmarks, task)),
-            code=code(f"scfm.benchmarks.commands:{task}"),
+            code=code(f"scfm.benchmarks.task_commands:{task}"),
         shell:
             "python -m scfm benchmarks {params.task} --embeddings {input} --study {params.study}"
             " --settings {params.settings:q} --out {output} 2>&1 | tee {log}"
@@ -169,7 +224,7 @@ rule ontology:
         study=STUDY.name,
         settings=as_json(STUDY.benchmarks.ontology),
         device=STUDY.shared.device,
-        code=lambda w: code("scfm.benchmarks.commands:ontology", *model_code(w.run)),
+        code=lambda w: code("scfm.benchmarks.task_commands:ontology", *model_code(w.run)),
     shell:
         "python -m scfm benchmarks ontology {input.datasets} --model {params.model} --run {wildcards.run}"
         " --seed {wildcards.seed} --study {params.study} --cell-ontology {input.cell_ontology}"
@@ -199,7 +254,7 @@ rule finetune:
         study=STUDY.name,
         settings=as_json(STUDY.benchmarks.finetune.model_copy(update={"runs": None})),
         device=STUDY.shared.device,
-        code=lambda w: code("scfm.benchmarks.commands:finetune", *model_code(w.run)),
+        code=lambda w: code("scfm.benchmarks.task_commands:finetune", *model_code(w.run)),
     shell:
         "python -m scfm benchmarks finetune {input.datasets} --model {params.model} --run {wildcards.run}"
         " --seed {wildcards.seed} --study {params.study} --settings {params.settings:q}"

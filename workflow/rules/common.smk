@@ -38,9 +38,14 @@ GPUS = STUDY.shared.gpus if STUDY.shared.device == "gpu" or (PAPER_SCALE and STU
 BASELINES = {"pca": STUDY.benchmarks.pca} | ({"scvi": STUDY.benchmarks.scvi} if STUDY.benchmarks.scvi else {})
 
 
+CELL_RUNS, DONOR_RUNS = (
+    [run for run, own in STUDY.runs.items() if own.model.embeds == what] for what in ("cells", "donors")
+)
+
+
 wildcard_constraints:
     run="|".join(STUDY.runs),
-    model="|".join([*STUDY.runs, *STUDY.file.concatenations, *STUDY.embeddings, *BASELINES]),
+    model="|".join([*CELL_RUNS, *STUDY.file.concatenations, *STUDY.embeddings, *BASELINES]),
     seed=r"\d+",
     part=r"\d+",
     dataset="|".join(STUDY.named("benchmark")) or "none",

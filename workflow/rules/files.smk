@@ -139,79 +139,6 @@ def corpus_figures():
     return [CORPUS / "figures" / name for name in ("corpus_sampling", "corpus_qc")]
 
 
-# Models and what they learn.
-def training_cells(run):
-    """Inputs of a training: the shards, or with loader `soma` the selection of cells, and the store if it is local."""
-    if STUDY.runs[run].training.loader == "shards":
-        return {"shards": CORPUS / "shards" / "manifest.json"}
-    names = ["cells.parquet", "genes.parquet", "features.parquet", "measured.npz", "manifest.json"]
-    local = {"soma": CORPUS / "soma"} if SOURCE.kind in ("synthetic", "files") else {}
-    return {"selection": [CORPUS / "selection" / name for name in names], **local}
-
-
-def training_cells_options(run):
-    """The same as options of the command line."""
-    cells = training_cells(run)
-    if "shards" in cells:
-        return f"--shards {cells['shards'].parent}"
-    source = shlex.quote(corpus_settings(SourceSettings))
-    local = f" --soma {cells['soma']}" if "soma" in cells else ""
-    return f"--selection {CORPUS / 'selection'} --source {source}{local}"
-
-
-def model_folder(run, seed):
-    return RESULTS / "pretrain" / run / str(seed)
-
-
-def training_files(run):
-    """Files that a training reads beside the corpus, such as pretrained gene vectors."""
-    return list(STUDY.runs[run].model.files)
-
-
-def corpus_vectors(run, seed):
-    """Vectors of the corpus's cells, for a run that reads them: file, model directory and pooling; else nothing."""
-    encoder = STUDY.runs[run].model.cell_encoder
-    if encoder is None:
-        return None
-    own = int(seed) if int(seed) in STUDY.seeds[encoder.run] else STUDY.seeds[encoder.run][0]
-    return RESULTS / "pretrain" / encoder.run / str(own) / f"vectors_{encoder.pooling}.npy"
-
-
-def models_of_edited_code():
-    """Names of the trained models whose code of training is not that of this clone."""
-    files = {
-        f"{run}/{seed}": (model_folder(run, seed) / "config.json", digest(*training_code(run)))
-        for run, seed in trained()
-    }
-    return [
-        name for name, (file, now) in files.items() if file.exists() and json.loads(file.read_text())["code"] != now
-    ]
-
-
-def training_code(run):
-    """What the training of a run runs."""
-    return "scfm.pretrain.commands:train", f"scfm.models.{STUDY.runs[run].system}.system"
-
-
-def model_code(model):
-    """What embedding by a model runs, beside what it runs for all."""
-    return ("scfm.model", f"scfm.models.{STUDY.runs[model].system}.system") if model in STUDY.runs else ()
-
-
-def learnability_folder(run, seed):
-    return RESULTS / "learnability" / run / str(seed)
-
-
-def scored(runs=None):
-    """Tables of scored genes of the trained models."""
-    return [learnability_folder(run, seed) / "genes.parquet" for run, seed in tracked(runs)]
-
-
-def scored_options(runs=None):
-    """The same as options of the command line."""
-    return [f"--genes {run}:{seed}={learnability_folder(run, seed) / 'genes.parquet'}" for run, seed in tracked(runs)]
-
-
 # Benchmarks.
 def tasks(name):
     """Tasks of a dataset: those of the sheet unless the study names its own, be it none."""
@@ -274,9 +201,10 @@ def ontology_models(among=None):
 
 def task_files(task, among=None):
     """Tidy tables of a task that scores embeddings, of all the models that it scores or those among some."""
+    every = [*embedders(), *(models_of("donors") if task == "donor" else [])]
     return [
         BENCHMARKS / task / model / f"{seed}.csv"
-        for model, seed in (embedders() if among is None else among)
+        for model, seed in (every if among is None else among)
         if prepared(task, model) and STUDY.scores(task, model, seed)
     ]
 

@@ -42,7 +42,7 @@ rule disease:
     params:
         study=STUDY.name,
         settings=as_json(STUDY.benchmarks.disease),
-        code=code("scfm.benchmarks.commands:disease"),
+        code=code("scfm.benchmarks.task_commands:disease"),
     shell:
         "python -m scfm benchmarks disease {input.datasets} --embeddings {input.embeddings} --study {params.study}"
         " --settings {params.settings:q} --out {output.table} --out-clusters {output.clusters} 2>&1 | tee {log}"

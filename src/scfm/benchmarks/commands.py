@@ -1,39 +1,18 @@
-"""`scfm benchmarks`: prepare datasets, embed them, score the embeddings."""
+"""`scfm benchmarks`: prepare datasets and embed them; `task_commands` score the embeddings."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from scfm.benchmarks.settings import (
-    Clustering,
-    Disease,
-    DonorTask,
-    FinetuneTask,
-    Heldout,
-    Integration,
-    Moa,
-    OntologyTask,
-    Preparation,
-    Probe,
-)
+from scfm.benchmarks import task_commands
+from scfm.benchmarks.options import Datasets, Device, Embeddings, Out, Run, Seed, Seen, Slice
+from scfm.benchmarks.settings import DonorTask, Preparation
 from scfm.files import whole
 from scfm.settings import parse
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 app = typer.Typer(no_args_is_help=True)
-
-Out = Annotated[Path, typer.Option("--out")]
-Embeddings = Annotated[Path, typer.Option(help="h5ad of 'scfm benchmarks embed'")]
-Datasets = Annotated[list[Path], typer.Argument(help="h5ad files of 'scfm benchmarks prepare'")]
-Study = Annotated[str, typer.Option(help="name of the study, for the tables")]
-Run = Annotated[str, typer.Option(help="name of the run, for the tables")]
-Seed = Annotated[int, typer.Option(help="seed of the run, for the tables")]
-Device = Annotated[str, typer.Option(help="where the model runs: auto, cpu or gpu")]
-Slice = Annotated[str, typer.Option("--settings", help="settings of this task as JSON")]
-Seen = Annotated[Path | None, typer.Option(help="CSV of 'scfm benchmarks contamination'")]
+app.add_typer(task_commands.app)
 
 
 @app.command()
@@ -126,6 +105,30 @@ def embed(
 
 
 @app.command()
+def embed_donors(
+    embeddings: Embeddings,
+    model: Annotated[Path, typer.Option(help="model directory of a system of donors")],
+    pooling: Annotated[str, typer.Option(help="pooling of the cells' vectors that it reads")],
+    run: Run,
+    seed: Seed,
+    out: Out,
+    settings: Slice = "{}",
+    device: Device = "auto",
+) -> None:
+    """Embed the donors of all datasets that are asked for donor, given the vectors of their cells."""
+    import scfm
+    from scfm.benchmarks.embed_donors import embed_donors as embed_all
+
+    task = parse(DonorTask, settings, "--settings")
+    adata = embed_all(scfm.load(model, device), embeddings, pooling, run, seed, task)
+    with whole(out) as temporary:
+        adata.write_h5ad(temporary)
+    whole_samples = adata[adata.obs["half"] == ""]
+    widths = adata.obsm["donor"].shape[1]
+    print(f"benchmarks embed_donors {run}: {whole_samples.n_obs:,} samples and their halves, {widths} wide")
+
+
+@app.command()
 def concatenate(
     embeddings: Annotated[list[Path], typer.Argument(help="h5ad files of 'scfm benchmarks embed'")],
     pooling: Annotated[list[str], typer.Option(help="pooling taken of each file, in their order; repeat")],
@@ -140,161 +143,3 @@ def concatenate(
         adata.write_h5ad(temporary)
     ((name, table),) = adata.obsm.items()
     print(f"benchmarks concatenate {run}: {adata.n_obs:,} cells, width {name} {table.shape[1]}")
-
-
-@app.command()
-def integration(embeddings: Embeddings, study: Study, out: Out, settings: Slice = "{}") -> None:
-    """Zero-shot batch integration of every embedding."""
-    from scfm.benchmarks.integration import integration as run
-    from scfm.benchmarks.results import write_tidy
-
-    table = run(embeddings, parse(Integration, settings, "--settings"), study)
-    write_tidy(out, table)
-    print(_mean_line("integration", table, "avg_bio"))
-
-
-@app.command()
-def clustering(embeddings: Embeddings, study: Study, out: Out, settings: Slice = "{}") -> None:
-    """Clusters of every embedding against cell types."""
-    from scfm.benchmarks.clustering import clustering as run
-    from scfm.benchmarks.results import write_tidy
-
-    table = run(embeddings, parse(Clustering, settings, "--settings"), study)
-    write_tidy(out, table)
-    print(_mean_line("clustering", table, "ari"))
-
-
-@app.command()
-def probe(embeddings: Embeddings, study: Study, out: Out, settings: Slice = "{}") -> None:
-    """Label prediction on every embedding."""
-    from scfm.benchmarks.probe import probe as run
-    from scfm.benchmarks.results import write_tidy
-
-    table = run(embeddings, parse(Probe, settings, "--settings"), study)
-    write_tidy(out, table)
-    print(_mean_line("probe", table, "macro_f1"))
-
-
-@app.command()
-def heldout(embeddings: Embeddings, study: Study, out: Out, settings: Slice = "{}") -> None:
-    """Label prediction on held-out batches, for every embedding."""
-    from scfm.benchmarks.heldout import heldout as run
-    from scfm.benchmarks.results import write_tidy
-
-    table = run(embeddings, parse(Heldout, settings, "--settings"), study)
-    write_tidy(out, table)
-    print(_mean_line("heldout", table, "macro_f1"))
-
-
-@app.command()
-def moa(embeddings: Embeddings, study: Study, out: Out, settings: Slice = "{}") -> None:
-    """Mechanism of action of drugs held out, by every embedding."""
-    from scfm.benchmarks.moa import moa as run
-    from scfm.benchmarks.results import write_tidy
-
-    table = run(embeddings, parse(Moa, settings, "--settings"), study)
-    write_tidy(out, table)
-    print(_mean_line("moa", table, "auroc"))
-
-
-@app.command()
-def donor(
-    embeddings: Embeddings,
-    study: Study,
-    out: Out,
-    settings: Slice = "{}",
-    donors: Annotated[Path | None, typer.Option(help="h5ad with a model's own vectors of the donors")] = None,
-) -> None:
-    """Age, disease or condition of donors held out, by vectors made from their cells."""
-    from scfm.benchmarks.donor import donor as run
-    from scfm.benchmarks.results import write_tidy
-
-    table = run(embeddings, parse(DonorTask, settings, "--settings"), study, donors)
-    write_tidy(out, table)
-    for metric in (name for name in ("pearson", "auroc", "retrieval_top1") if (table["metric"] == name).any()):
-        print(_mean_line("donor", table, metric))
-
-
-@app.command()
-def disease(
-    datasets: Datasets,
-    embeddings: Embeddings,
-    study: Study,
-    out: Out,
-    out_clusters: Annotated[Path, typer.Option(help="CSV of the clusters and how they express the signature")],
-    settings: Slice = "{}",
-) -> None:
-    """The state of a cell type that comes with a disease, by the clusters of every embedding."""
-    from scfm.benchmarks.disease import disease as run
-    from scfm.benchmarks.results import write_tidy
-
-    results = run(embeddings, datasets, parse(Disease, settings, "--settings"), study)
-    for path, table in zip((out, out_clusters), results, strict=True):
-        write_tidy(path, table)
-    print(_mean_line("disease", results[0], "found"))
-
-
-@app.command()
-def ontology(
-    datasets: Datasets,
-    model: Annotated[Path, typer.Option(help="model directory")],
-    run: Run,
-    seed: Seed,
-    study: Study,
-    cell_ontology: Annotated[Path, typer.Option(help="Cell Ontology, .obo or CELLxGENE .json, gzipped or not")],
-    out: Out,
-    out_types: Annotated[Path, typer.Option(help="CSV of predictions by true type")],
-    out_nodes: Annotated[Path, typer.Option(help="CSV of mean node probabilities by true type")],
-    settings: Slice = "{}",
-    contamination: Seen = None,
-    device: Device = "auto",
-) -> None:
-    """Zero-shot annotation with the ontology."""
-    import scfm
-    from scfm.benchmarks.ontology import annotate
-    from scfm.benchmarks.results import write_tidy
-    from scfm.benchmarks.seen import read_contamination
-    from scfm.ontology import Ontology
-
-    task = parse(OntologyTask, settings, "--settings")
-    whose = {"study": study, "run": run, "seed": seed}
-    seen = read_contamination(contamination) if contamination else None
-    results = annotate(scfm.load(model, device), datasets, Ontology.read(cell_ontology), task, seen, **whose)
-    for path, table in zip((out, out_types, out_nodes), results, strict=True):
-        write_tidy(path, table)
-    print(_mean_line("ontology", results[0], "accuracy"))
-
-
-@app.command()
-def finetune(
-    datasets: Datasets,
-    model: Annotated[Path, typer.Option(help="model directory")],
-    run: Run,
-    seed: Seed,
-    study: Study,
-    out: Out,
-    settings: Slice = "{}",
-    contamination: Seen = None,
-    device: Device = "auto",
-) -> None:
-    """Fine-tuning on held-out batches."""
-    import scfm
-    from scfm.benchmarks.finetune import finetune as finetune_all
-    from scfm.benchmarks.results import write_tidy
-    from scfm.benchmarks.seen import read_contamination
-    from scfm.memory import keep_freed_memory
-
-    keep_freed_memory()
-    task = parse(FinetuneTask, settings, "--settings")
-    seen = read_contamination(contamination) if contamination else None
-    table = finetune_all(scfm.load(model, device), datasets, task, seen, study=study, run=run, seed=seed)
-    write_tidy(out, table)
-    print(_mean_line("finetune", table, "macro_f1"))
-
-
-def _mean_line(task: str, table: "pd.DataFrame", metric: str) -> str:
-    """One line with a task's main metric, mean over datasets for each pooling."""
-    chosen = table[table["metric"] == metric].groupby("pooling", sort=False)["value"].mean()
-    values = ", ".join(f"{pooling} {value:.3f}" for pooling, value in chosen.items())
-    run, datasets = table["run"].iloc[0], table["dataset"].nunique()
-    return f"benchmarks {task} {run}: {datasets} datasets, mean {metric} {values}"

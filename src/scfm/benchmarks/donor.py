@@ -1,6 +1,7 @@
 """Donors by vectors made from their cells: what tells of age, disease or condition, with whole donors held out."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,8 @@ def donor(path: Path, settings: DonorTask, study: str, donors: Path | None = Non
     cell types, which no model has a part in) once for each dataset, and the poolings of `donors`.
 
     Args:
-        donors: h5ad of donor vectors, as `scfm.benchmarks.donor_vectors.read_donors` takes it.
+        donors: h5ad of donor vectors, as `scfm.benchmarks.donor_vectors.read_donors` takes it; if it names its run,
+            these alone are scored, for that run.
 
     Returns:
         Tidy rows, `split` the target: what `cross_validate` returns for each target, what `retrieval` returns, and
@@ -60,7 +62,14 @@ def donor(path: Path, settings: DonorTask, study: str, donors: Path | None = Non
         known = [_target(samples, name, kind, embedding.dataset) for name, kind in targets.items()]
         first = embedding.dataset not in done
         done.add(embedding.dataset)
-        for representation, of_model in _representations(embedding, samples, settings, given if first else None, first):
+        if given is not None and "run" in given.uns:
+            if not first:
+                continue
+            embedding = replace(embedding, run=str(given.uns["run"]), seed=int(given.uns["seed"]))
+            scored = ((own, True) for own in given_representations(given, samples, embedding.dataset))
+        else:
+            scored = _representations(embedding, samples, settings, given if first else None, first)
+        for representation, of_model in scored:
             rows = retrieval(representation.halves, settings.interval) + _counts(samples)
             for target in known:
                 rows += cross_validate(representation.vectors[target.rows], target, settings)
