@@ -338,4 +338,4 @@ def test_no_condition_is_simulated_without_its_head():
     network = Network(small(), 0, 1, seed=0)
     view = network.view(donors([30]), None, None, "embed")
     with pytest.raises(ScfmError, match="simulates no conditions"):
-        network.simulate(view, torch.zeros(1, 5))
+        network.simulate(view, torch.zeros(1, 5), torch.Generator())

