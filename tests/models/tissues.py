@@ -1,10 +1,9 @@
 """Synthetic tissues: cells of a few types, and programmes of genes that shift in all cells of a tissue alike."""
 
 import numpy as np
-import torch
+from scipy.sparse import csr_matrix
 
 from scfm.models.cells import ragged
-from scipy.sparse import csr_matrix
 
 GENES, TYPES, PROGRAMMES = 150, 6, 6
 
