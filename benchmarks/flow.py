@@ -67,7 +67,8 @@ def main() -> None:
     print(f"\n{many:,} cells over {few:,}: {ratios[0]:.2f}, {ratios[1]:.2f} times the time, {ratios[2]:.2f} the memory")
     if ("torch", few) in found:
         gains = [slow / fast for slow, fast in zip(found["torch", few], found["flow", few], strict=True)]
-        print(f"torch over flow at {few:,} cells: {gains[0]:.1f}, {gains[1]:.1f} times the time, {gains[2]:.2f} the memory")
+        times = f"{gains[0]:.1f}, {gains[1]:.1f} times the time, {gains[2]:.2f} the memory"
+        print(f"torch over flow at {few:,} cells: {times}")
 
 
 if __name__ == "__main__":
