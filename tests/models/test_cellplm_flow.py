@@ -113,8 +113,8 @@ def test_the_gradient_to_cells_of_another_set_is_exactly_zero():
 def test_every_cell_has_a_slot(lengths):
     layout = lay_out(numbers(lengths))
     assert layout.taken.sum() == sum(lengths)
-    x = torch.arange(1.0, sum(lengths) + 1)[:, None]
-    assert torch.equal(layout.gather(layout.spread(x)), x)
-    totals = layout.total(layout.spread(x).sum(1)).flatten()
-    expected = torch.stack([part.sum() for part in x.split(lengths)])
-    assert torch.equal(totals, expected[layout.set_of])
+    x = torch.arange(1.0, 2 * sum(lengths) + 1).view(-1, 2, 1)
+    assert torch.equal(layout.gather(layout.spread(x, -1.0)), x)
+    totals = layout.total(layout.spread(x, 0.0).sum(2))
+    expected = torch.stack([part.sum(0) for part in x.split(lengths)], dim=1)
+    assert torch.equal(totals, expected[:, layout.set_of])

@@ -27,19 +27,20 @@ class Layout:
     cells: Tensor
     """int64 [sets], cells of each set."""
 
-    def spread(self, x: Tensor) -> Tensor:
-        """[cells, ...] to [blocks, slots, ...], 0 in slots without a cell."""
-        empty = x.new_zeros(self.taken.numel(), *x.shape[1:])
-        return empty.index_copy(0, self.slot, x).unflatten(0, self.taken.shape)
+    def spread(self, x: Tensor, fill: float) -> Tensor:
+        """[cells, heads, width] to [heads, blocks, slots, width]; slots without a cell have `fill`."""
+        empty = x.new_full((x.shape[1], self.taken.numel(), x.shape[2]), fill)
+        return empty.index_copy(1, self.slot, x.transpose(0, 1)).unflatten(1, self.taken.shape)
 
     def gather(self, x: Tensor) -> Tensor:
-        """[blocks, slots, ...] to [cells, ...]."""
-        return x.flatten(0, 1)[self.slot]
+        """[heads, blocks, slots, width] to [cells, heads, width]."""
+        return x.flatten(1, 2).transpose(0, 1).index_select(0, self.slot)
 
     def total(self, x: Tensor) -> Tensor:
-        """[blocks, ...] to the sum over the blocks of the same set, [blocks, ...]; in the same order each time."""
-        sums = torch.segment_reduce(x.flatten(1), "sum", lengths=self.blocks, axis=0)
-        return sums[self.set_of].unflatten(1, x.shape[1:])
+        """[heads, blocks, ...] to the sum over the blocks of the same set, in the same order each time."""
+        blocks_first = x.transpose(0, 1)
+        sums = torch.segment_reduce(blocks_first.flatten(1), "sum", lengths=self.blocks, axis=0)
+        return sums[self.set_of].view(blocks_first.shape).transpose(0, 1)
 
 
 def lay_out(set_of: Tensor) -> Layout:
@@ -60,7 +61,9 @@ def flow_attention(query: Tensor, key: Tensor, value: Tensor, layout: Layout) ->
     """Every cell attends to the cells of its own set.
 
     With Q and K the sigmoids, i and o the flows into queries and out of keys, I and O the same once the other side is
-    conserved: out = sigmoid(I) · Q/i · Σ Kᵀ(V · softmax(O) · cells). Sums are in single precision at least.
+    conserved: out = sigmoid(I) · Q/i · Σ Kᵀ(V · softmax(O) · cells). Sums are in single precision at least. Flows weigh
+    rows of the products, so that few tensors of the size of the input are made: on a CPU new memory costs more than
+    what is computed in it.
 
     Args:
         query: float [cells, heads, width]; `key` and `value` alike.
@@ -69,22 +72,25 @@ def flow_attention(query: Tensor, key: Tensor, value: Tensor, layout: Layout) ->
         float [cells, heads, width], of the type of `value`.
     """
     with torch.autocast(value.device.type, enabled=False):
-        q, k, v = (layout.spread(single(x)) for x in (query, key, value))
-        taken = layout.taken[:, :, None, None]
-        q, k = q.sigmoid() * taken, k.sigmoid() * taken
-        incoming = _flow(q, k, layout)
-        outgoing = _flow(k, q, layout)
-        sink = _flow(q, k / outgoing, layout)
-        source = _flow(k, q / incoming, layout).clamp(-1, 1)
-        competition = source.exp() * taken
-        cells = layout.cells[layout.set_of, None, None, None]
-        competition = competition * cells / layout.total(competition.sum(1))[:, None]
-        mixed = layout.total(torch.einsum("bshk,bshv->bhkv", k, v * competition))
-        out = sink.sigmoid() * torch.einsum("bshk,bhkv->bshv", q / incoming, mixed)
-        return layout.gather(out).to(value.dtype)
+        q, k = (layout.spread(single(x), -torch.inf).sigmoid_() for x in (query, key))  # 0 without a cell
+        v = layout.spread(single(value), 0.0)
+        incoming = _flow(q, k.sum(2, keepdim=True), layout)
+        outgoing = _flow(k, q.sum(2, keepdim=True), layout)
+        sink = _flow(q, outgoing.reciprocal().transpose(2, 3) @ k, layout)
+        source = _flow(k, incoming.reciprocal().transpose(2, 3) @ q, layout).clamp(-1, 1)
+        competition = source.exp() * layout.taken[:, :, None]
+        cells = layout.cells[layout.set_of, None, None]
+        competition = competition * (cells / layout.total(competition.sum(2, keepdim=True)))
+        mixed = layout.total(k.transpose(2, 3) @ (v * competition))
+        return layout.gather((q @ mixed) * (sink.sigmoid() / incoming)).to(value.dtype)
 
 
 def _flow(ends: Tensor, others: Tensor, layout: Layout) -> Tensor:
-    """Sum over the set's others of their products with each end, [blocks, slots, heads, 1]."""
-    total = layout.total(others.sum(1))[:, None]
-    return ((ends + EPSILON) * (total + EPSILON)).sum(3, keepdim=True)
+    """Σ over the set's others of (end + ε) · (other + ε / number of others), [heads, blocks, slots, 1].
+
+    Args:
+        ends: float [heads, blocks, slots, width].
+        others: float [heads, blocks, 1, width], their sum in each block.
+    """
+    total = layout.total(others).transpose(2, 3) + EPSILON
+    return ends @ total + EPSILON * total.sum(2, keepdim=True)
