@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from scfm.ontology import Ontology
 
+PERTURBED = ("drug", "mechanism", "perturbation", "background")
+"""Columns that only datasets of perturbed cells have."""
+
 
 def prepare(
     path: Path,
@@ -43,8 +46,8 @@ def prepare(
 
     Returns:
         AnnData: X CSR float32 [cells, genes], values as deposited; var_names approved symbols, unique; obs strings
-        dataset, cell_type, cell_type_ontology_term_id, batch, donor, split, condition, drug and mechanism if the
-        dataset names them, and bool contaminated; uns["scfm"] a flat mapping of facts and counts of what was left out.
+        dataset, cell_type, cell_type_ontology_term_id, batch, donor, split, condition, those of `PERTURBED` that the
+        dataset names, and bool contaminated; uns["scfm"] a flat mapping of facts and counts of what was left out.
         Cells without any known gene are left out.
 
     Raises:
@@ -84,6 +87,8 @@ def prepare(
         "contaminated": how_much(obs["contaminated"]),
         "contaminated_reason": getattr(settings.contaminated, "reason", ""),
         "held_out": held_out,
+        "control": ",".join(dataset.control),
+        "separator": dataset.separator,
         "note": dataset.note,
         "cells_without_known_gene": deposit.n_obs - len(alive),
         **counts,
@@ -169,7 +174,7 @@ def _one_name_a_batch(deposit: "AnnData", winners: "pd.Index", others: "pd.DataF
 def _obs(deposit: "pd.DataFrame", settings: Preparation, path: Path) -> "pd.DataFrame":
     obs = deposit.rename(columns={"dataset_id": "dataset", "donor_id": "donor"})
     columns = ["dataset", "cell_type", "cell_type_ontology_term_id", "batch", "donor", "split", "condition"]
-    obs = obs[[*columns, *(column for column in ("drug", "mechanism") if column in obs)]].copy()
+    obs = obs[[*columns, *(column for column in PERTURBED if column in obs)]].copy()
     marked = settings.contaminated
     if isinstance(marked, Contamination):
         absent = sorted(set(marked.values) - set(obs[marked.column]))

@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from scfm.datasets import Dataset, Task
 from scfm.finetuning import Finetuning
+from scfm.perturbation.settings import Holdout, Quality, Scoring
 from scfm.settings import Settings
 
 Classifier = Literal["lr", "knn", "rf"]
@@ -246,6 +247,17 @@ class Disease(Settings):
     """A cluster has the signature if this share of its genes is significantly up, and of those that go down, down."""
 
 
+class PerturbationTask(Settings):
+    """Prediction of perturbed cells that were held out."""
+
+    quality: Quality = Quality()
+    """Cells and conditions that are looked at."""
+    holdouts: dict[str, Annotated[tuple[Holdout, ...], Field(min_length=1)]] = {}
+    """Dataset to what is held out of it, one after the other; perturbations where a dataset is not named."""
+    scoring: Scoring = Scoring()
+    """How predicted cells are compared with real ones."""
+
+
 class Benchmarks(Settings):
     """The stage's settings, one slice for each task."""
 
@@ -269,5 +281,7 @@ class Benchmarks(Settings):
     """Fine-tuning on held-out batches."""
     moa: Moa = Moa()
     """Mechanism of action of held-out drugs."""
+    perturbation: PerturbationTask = PerturbationTask()
+    """Prediction of perturbed cells that were held out."""
     disease: Disease = Disease()
     """A state of one cell type that comes with a disease."""
