@@ -17,6 +17,33 @@ LONG_TERM_RELEASES = ("2023-05-15", "2023-07-25", "2023-12-15", "2024-07-01", "2
 """Census releases that the provider keeps for at least five years; others disappear after a month."""
 
 
+class Screen(Settings):
+    """A screen of perturbations beside the synthetic census, with planted effects; by default of the size of a toy."""
+
+    types: Count = 5
+    """Backgrounds: the first cell types of the census."""
+    perturbations: Annotated[int, Field(ge=2)] = 60
+    """Single perturbations; each lowers a target gene and moves two programmes."""
+    programmes: Count = 10
+    """Programmes that perturbations move."""
+    programme_genes: Count = 40
+    """Genes of a programme, at most those that can change."""
+    genes: Annotated[int, Field(ge=20)] | None = 128
+    """Genes kept, of those that can change; null: all genes of the census."""
+    cells: Annotated[int, Field(ge=2)] = 30
+    """Cells of each perturbation in each type."""
+    controls: Annotated[int, Field(ge=2)] = 60
+    """Control cells of each type."""
+    additive: Annotated[int, Field(ge=0)] = 6
+    """Pairs of perturbations whose log effects add up."""
+    interacting: Annotated[int, Field(ge=0)] = 6
+    """Pairs whose effect is half that sum and a programme of their own."""
+    strength: Annotated[float, Field(gt=0)] = 1.0
+    """Log effect of a programme on each of its genes, up or down, at a loading of 1."""
+    type_sd: Annotated[float, Field(ge=0)] = 0.3
+    """Standard deviation of the natural log of a type's scale of each programme; 0: effects are the same in all."""
+
+
 class Synthetic(Settings):
     """The synthetic census: a documented generative model with planted truth."""
 
@@ -47,6 +74,8 @@ class Synthetic(Settings):
     """Share of the cells of a type that are labelled at an ancestor."""
     unlabelled: Annotated[float, Field(ge=0, le=1)] = 0.03
     """Share of the cells of a type that are labelled "unknown"."""
+    screen: Screen | None = None
+    """A screen of perturbations beside the census (`planted:screen`); null: none. The census is the same with it."""
     seed: int = 0
     """Seed of everything drawn."""
 
