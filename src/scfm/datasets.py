@@ -28,7 +28,9 @@ OBS = (
 """Columns of `scfm.deposit.read_deposit(...).obs`; `split` is empty and the others are "unknown" where the deposit
 says nothing."""
 
-Task = Literal["integration", "clustering", "probe", "ontology", "heldout", "finetune", "moa", "disease", "perturbation"]
+Task = Literal[
+    "integration", "clustering", "probe", "ontology", "heldout", "finetune", "moa", "disease", "perturbation"
+]
 EMBEDDING_TASKS = ("integration", "clustering", "probe", "heldout", "moa")
 """Tasks that score embeddings; each is a module and a function of it, a command, a slice of the settings and a folder
 of results of this name."""

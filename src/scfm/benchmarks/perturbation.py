@@ -23,7 +23,12 @@ WHERE = ("dataset", "split", "fold")
 
 
 def perturbation(
-    datasets: Sequence[Path], settings: PerturbationTask, study: str, run: str, seed: int, predictions: Path | None = None
+    datasets: Sequence[Path],
+    settings: PerturbationTask,
+    study: str,
+    run: str,
+    seed: int,
+    predictions: Path | None = None,
 ) -> "tuple[pd.DataFrame, pd.DataFrame]":
     """Score the baselines, and a model's predicted cells if given, on every dataset that is asked for perturbation.
 
@@ -74,8 +79,8 @@ def cells_of(adata: "AnnData", settings: PerturbationTask) -> "AnnData":
     control = tuple(name for name in str(facts.get("control", "")).split(",") if name)
     if "perturbation" not in adata.obs or not control:
         raise ScfmError(
-            f"dataset '{facts['name']}': perturbation_column or control is empty; fill both in the sheet of datasets, or "
-            "take 'perturbation' off its tasks"
+            f"dataset '{facts['name']}': perturbation_column or control is empty; fill both in the sheet of datasets, "
+            "or take 'perturbation' off its tasks"
         )
     if facts["values"] != "counts":
         raise ScfmError(f"dataset '{facts['name']}': perturbation needs raw counts, it holds {facts['values']}")

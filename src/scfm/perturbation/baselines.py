@@ -102,7 +102,7 @@ def cells_around(bulk: np.ndarray, counts: "csr_matrix", total: float, rng: np.r
     """
     from scipy.sparse import csr_matrix
 
-    base = np.expm1(np.asarray(log_normalised(counts, total).mean(0), dtype=np.float64).ravel())
+    base = np.expm1(np.asarray(log_normalised(counts, total).astype(np.float64).mean(0)).ravel())
     wanted = np.expm1(bulk)
     ratio = np.divide(wanted, base, out=np.ones_like(base), where=base > 0)
     thinned = counts.astype(np.int64).copy()

@@ -26,7 +26,7 @@ def screen(
 
     Args:
         adata: X raw counts [cells, genes]; obs strings perturbation and background.
-        control: names that mean no perturbation, alone or as a partner.
+        control: names that mean no perturbation, alone or as a partner; `CONTROL` always does.
         separator: what joins the partners of a combination; "" if there are none.
 
     Returns:
@@ -63,7 +63,7 @@ def screen(
 def canonical(names: "pd.Series", control: tuple[str, ...], separator: str) -> np.ndarray:
     """Names of perturbations in the common form, strings [cells]; B_A and A_B become A+B, A_control becomes A."""
     values = names.astype(str)
-    form = {name: _canonical(name, control, separator) for name in values.unique()}
+    form = {name: _canonical(name, (*control, CONTROL), separator) for name in values.unique()}
     return values.map(form).to_numpy(object)
 
 

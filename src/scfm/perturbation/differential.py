@@ -45,11 +45,13 @@ def profile(expression: csr_matrix, perturbation: np.ndarray) -> Profile:
     """
     names, codes, sizes = np.unique(perturbation.astype(str), return_inverse=True, return_counts=True)
     if CONTROL not in names or len(names) < 2:
-        raise ScfmError(f"perturbation data: {', '.join(names)}: expected perturbed cells and controls to compare them with")
+        raise ScfmError(
+            f"perturbation data: {', '.join(names)}: expected perturbed cells and controls to compare them with"
+        )
     if sizes.min() < 2:
         raise ScfmError(f"perturbation '{names[sizes.argmin()]}': one cell where two are needed; give more cells")
     by_group = [expression[np.flatnonzero(codes == code)] for code in range(len(names))]
-    means = np.stack([np.asarray(cells.mean(0), dtype=np.float64).ravel() for cells in by_group])
+    means = np.stack([np.asarray(cells.astype(np.float64).mean(0)).ravel() for cells in by_group])
     place = int(np.flatnonzero(names == CONTROL)[0])
     others = np.flatnonzero(names != CONTROL)
     fdr = [benjamini_hochberg(rank_sum_test(by_group[i], by_group[place])) for i in others]

@@ -51,7 +51,9 @@ def compare(real: Profile, predicted: Profile, genes: np.ndarray, alpha: float =
     import pandas as pd
 
     if real.means.shape != predicted.means.shape or (real.perturbations != predicted.perturbations).any():
-        raise ScfmError("predicted and real cells are not of the same perturbations and genes; predict what is asked for")
+        raise ScfmError(
+            "predicted and real cells are not of the same perturbations and genes; predict what is asked for"
+        )
     hits, found = real.fdr < alpha, predicted.fdr < alpha
     d, guess = real.deltas, predicted.deltas
     columns = {
@@ -115,13 +117,13 @@ def effect_number_spearman(significant: np.ndarray, predicted: np.ndarray) -> fl
     return _spearman(predicted[with_hits].astype(float), significant[with_hits].astype(float))
 
 
-def _over_hits(metric, hits: np.ndarray, predicted: np.ndarray, real: np.ndarray) -> np.ndarray:  # noqa: ANN001
+def _over_hits(metric, hits: np.ndarray, predicted: np.ndarray, real: np.ndarray) -> np.ndarray:
     """A metric of (predicted, real) on the significant genes of each perturbation; NaN if there are none."""
     rows = zip(hits, predicted, real, strict=True)
     return np.array([metric(a[own], b[own]) if own.any() else np.nan for own, a, b in rows])
 
 
-def _over_all(metric, hits: np.ndarray, scores: np.ndarray) -> np.ndarray:  # noqa: ANN001
+def _over_all(metric, hits: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """A metric of (labels, scores) for each perturbation; NaN if labels are all equal."""
     rows = zip(hits, scores, strict=True)
     return np.array([metric(own, score) if 0 < own.sum() < len(own) else np.nan for own, score in rows])

@@ -51,8 +51,8 @@ def check_predictions(predicted: "AnnData", genes: "pd.Index", query: "pd.DataFr
     asked = list(query[["background", "perturbation"]].itertuples(index=False, name=None))
     if strange := sorted(set(sizes.index) - set(asked)):
         raise ScfmError(
-            f"predicted cells: '{strange[0][1]}' in background '{strange[0][0]}' is not among the {len(asked)} held out; "
-            "predict those alone, by the names that the split gives"
+            f"predicted cells: '{strange[0][1]}' in background '{strange[0][0]}' is not among the {len(asked)} held "
+            "out; predict those alone, by the names that the split gives"
         )
     for pair in asked:
         if sizes.get(pair, 0) < LEAST_CELLS:
@@ -115,7 +115,9 @@ def check_counts(values: np.ndarray, what: str) -> None:
 def _positions(adata: "AnnData", genes: "pd.Index", what: str) -> np.ndarray:
     """Columns of the genes, in their order."""
     if not adata.var_names.is_unique:
-        raise ScfmError(f"{what}: gene '{adata.var_names[adata.var_names.duplicated()][0]}' occurs more than once; merge")
+        raise ScfmError(
+            f"{what}: gene '{adata.var_names[adata.var_names.duplicated()][0]}' occurs more than once; merge"
+        )
     order = adata.var_names.get_indexer(genes)
     if (order < 0).any():
         raise ScfmError(

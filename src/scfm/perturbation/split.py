@@ -49,10 +49,14 @@ def check_leaks(obs: "pd.DataFrame", sides: np.ndarray, settings: Holdout) -> No
     train, test, shown = sides == TRAIN, sides == TEST, np.isin(sides, (TRAIN, QUERY))
     for side, there in ((TRAIN, train), (TEST, test)):
         if not there.any():
-            raise ScfmError(f"held-out {settings.kind}: no cell is in the part '{side}'; lower test, or hold out others")
+            raise ScfmError(
+                f"held-out {settings.kind}: no cell is in the part '{side}'; lower test, or hold out others"
+            )
     bare = set(background[test]) - set(background[shown & (perturbation == CONTROL)])
     if bare or (perturbation[test] == CONTROL).any():
-        raise ScfmError(f"held-out {settings.kind}: {sorted(bare or {CONTROL})[0]}: controls must be known, not held out")
+        raise ScfmError(
+            f"held-out {settings.kind}: {sorted(bare or {CONTROL})[0]}: controls must be known, not held out"
+        )
     trained = set(perturbation[train]) - {CONTROL}
     seen = frozenset().union(*map(partners, trained))
     held = set(perturbation[test])
@@ -60,9 +64,7 @@ def check_leaks(obs: "pd.DataFrame", sides: np.ndarray, settings: Holdout) -> No
         leaks = set(background[test]) & set(background[train])
     elif settings.kind == "perturbations":
         leaks = frozenset().union(*map(partners, held)) & seen
-        leaks |= {
-            f"{p} in {b}" for b, p in set(_pairs(obs[sides == PROMPT])) & set(_pairs(obs[test]))
-        }
+        leaks |= {f"{p} in {b}" for b, p in set(_pairs(obs[sides == PROMPT])) & set(_pairs(obs[test]))}
     else:
         alone = {name for name in trained if len(partners(name)) == 1}
         wrong = {name for name in held if len(partners(name) & alone) != settings.seen}
@@ -91,7 +93,8 @@ def _parts(names: list, settings: Holdout, rng: np.random.Generator, what: str) 
     least = settings.folds or 1 + spared
     if len(names) < least:
         raise ScfmError(
-            f"held-out {settings.kind}: {len(names)} {what} where {least} are needed; choose another kind, or fewer folds"
+            f"held-out {settings.kind}: {len(names)} {what} where {least} are needed; choose another kind, or "
+            "fewer folds"
         )
     order = [names[i] for i in rng.permutation(len(names))]
     if settings.folds:

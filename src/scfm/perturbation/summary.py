@@ -34,7 +34,7 @@ def summarise(tables: "dict[str, pd.DataFrame]", scoring: Scoring) -> "pd.DataFr
     first = next(iter(tables.values()))
     rng = np.random.default_rng(scoring.seed)
     drawn = rng.integers(len(first), size=(scoring.resamples, len(first)))
-    reference = tables[REFERENCE] if REFERENCE in tables else None
+    reference = tables.get(REFERENCE)
     rows = []
     for name, table in tables.items():
         whole = statistics(table, np.arange(len(table))[None])
