@@ -128,7 +128,7 @@ def test_other_backgrounds_controls_change_nothing(screened):
 
 
 def test_cells_around_a_pseudobulk_have_its_mean_and_its_zeros(screened):
-    cells = screened({("A", CONTROL): 2000, ("A", "x"): 2000}, {"x": {0: 4.0, 1: 0.2, 2: 0.0}}, genes=30, rate=1.0)
+    cells = screened({("A", CONTROL): 1000, ("A", "x"): 1000}, {"x": {0: 4.0, 1: 0.2, 2: 0.0}}, genes=30, rate=1.0)
     total = float(np.median(np.asarray(cells.X.sum(1))))
     bulks = pseudobulks(cells, total)
     start, real = (cells.X[(cells.obs["perturbation"] == name).to_numpy()] for name in (CONTROL, "x"))
@@ -141,6 +141,12 @@ def test_cells_around_a_pseudobulk_have_its_mean_and_its_zeros(screened):
     assert zeros == pytest.approx(wanted, abs=0.06)
     same = cells_around(mean_of(bulks, "A", CONTROL), start, total, np.random.default_rng(0))
     assert (same != start).nnz < 0.001 * start.nnz
+
+
+def test_no_more_cells_are_drawn_than_needed(screened):
+    cells = screened({("A", CONTROL): 1100}, genes=5)
+    bulk = np.asarray(log_normalised(cells.X, TOTAL).mean(0)).ravel()
+    assert cells_around(bulk, cells.X, TOTAL, np.random.default_rng(0)).shape == (1000, 5)
 
 
 def test_a_gene_that_controls_lack_can_be_predicted(screened):

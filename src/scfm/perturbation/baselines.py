@@ -21,6 +21,9 @@ import numpy as np
 from scfm.errors import ScfmError
 from scfm.perturbation.cells import CONTROL, controls, log_normalised, partners
 
+MOST_CELLS = 1000
+"""Cells that are drawn around a pseudobulk, for the tests between cells."""
+
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
@@ -98,14 +101,16 @@ def cells_around(bulk: np.ndarray, counts: "csr_matrix", total: float, rng: np.r
         total: counts to which cells are scaled in `bulk`.
 
     Returns:
-        CSR float32 counts [cells, genes].
+        CSR float32 counts [cells, genes], of at most `MOST_CELLS` of the control cells.
     """
     from scipy.sparse import csr_matrix
 
     base = np.expm1(np.asarray(log_normalised(counts, total).astype(np.float64).mean(0)).ravel())
     wanted = np.expm1(bulk)
     ratio = np.divide(wanted, base, out=np.ones_like(base), where=base > 0)
-    thinned = counts.astype(np.int64).copy()
+    if counts.shape[0] > MOST_CELLS:
+        counts = counts[np.sort(rng.choice(counts.shape[0], MOST_CELLS, replace=False))]
+    thinned = counts.astype(np.int64)
     thinned.data = rng.binomial(thinned.data, np.minimum(ratio, 1)[thinned.indices])
     # What is added is proportional to a cell's depth, as are its counts.
     depth = np.asarray(counts.sum(1)).ravel() / total

@@ -62,25 +62,33 @@ def profile(expression: csr_matrix, perturbation: np.ndarray) -> Profile:
 def rank_sum_test(perturbed: csr_matrix, control: csr_matrix) -> np.ndarray:
     """Two-sided p values [genes] of the Mann-Whitney U test: normal approximation, corrected for ties and continuity.
 
+    Values above 0 of all genes are sorted at once, and the zeros, which are tied below them, only counted; so time and
+    memory go with what is expressed.
+
     Args:
         perturbed, control: [cells, genes], non-negative. A gene without any value has p = 1.
     """
-    from scipy.stats import norm, rankdata
+    from scipy.sparse import vstack
+    from scipy.stats import norm
 
-    p = np.ones(perturbed.shape[1])
-    alive = np.flatnonzero((perturbed.getnnz(0) + control.getnnz(0)) > 0)
-    both = np.vstack([perturbed[:, alive].toarray(), control[:, alive].toarray()])
-    first, last = (rankdata(both, method=method, axis=0) for method in ("min", "max"))
     n, m = perturbed.shape[0], control.shape[0]
-    u = ((first + last) / 2)[:n].sum(0) - n * (n + 1) / 2
-    # Each of t tied cells adds t^2 - 1, together t^3 - t.
-    ties = ((last - first + 1.0) ** 2 - 1).sum(0)
+    both = vstack([perturbed, control]).tocsc()
+    both.eliminate_zeros()
+    stored = np.diff(both.indptr)
+    genes, zeros = len(stored), (n + m - stored).astype(np.float64)
+    gene = np.repeat(np.arange(genes), stored)
+    order = np.lexsort((both.data, gene))
+    values, treated = both.data[order], both.indices[order] < n
+    first = np.flatnonzero(np.diff(values, prepend=np.nan).astype(bool) | (np.diff(gene, prepend=-1) > 0))
+    size = np.diff(np.append(first, len(values))).astype(np.float64)
+    rank = zeros[gene[first]] + first - both.indptr[gene[first]] + (size + 1) / 2
+    sums = np.bincount(gene, np.repeat(rank, size.astype(np.int64)) * treated, genes)
+    sums += (n - np.bincount(gene, treated, genes)) * (zeros + 1) / 2
+    ties = np.bincount(gene[first], size**3 - size, genes) + zeros**3 - zeros
     spread = np.sqrt(n * m / 12 * ((n + m + 1) - ties / ((n + m) * (n + m - 1))))
-    distance = np.abs(u - n * m / 2) - 0.5
-    varies = spread > 0
-    z = np.divide(distance, spread, out=np.full(len(alive), -np.inf), where=varies)
-    p[alive] = np.minimum(2 * norm.sf(z), 1)
-    return p
+    distance = np.abs(sums - n * (n + 1) / 2 - n * m / 2) - 0.5
+    z = np.divide(distance, spread, out=np.full(genes, -np.inf), where=spread > 0)
+    return np.minimum(2 * norm.sf(z), 1)
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:

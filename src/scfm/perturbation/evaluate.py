@@ -102,8 +102,9 @@ def _baseline_profile(
 
     rows = np.flatnonzero(guess.obs["background"] == background)
     names = guess.obs["perturbation"].iloc[rows].astype(str).to_numpy()
-    made = vstack([cells_around(guess.X[row], start.X, total, rng) for row in rows]).tocsr()
-    labels = np.repeat(names, start.n_obs)
+    parts = [cells_around(guess.X[row], start.X, total, rng) for row in rows]
+    labels = np.repeat(names, [part.shape[0] for part in parts])
+    made = vstack(parts).tocsr()
     alive = np.flatnonzero(np.asarray(made.sum(1)).ravel() > 0)
     obs = pd.DataFrame({"perturbation": labels[alive]}, index=alive.astype(str))
     tested = _profile(anndata.AnnData(made[alive], obs=obs), start, total)
