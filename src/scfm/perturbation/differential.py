@@ -4,12 +4,15 @@ Definitions of cell-eval 0.8 (pdex 0.3 with epsilon 0), on log-normalised values
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from scfm.errors import ScfmError
 from scfm.perturbation.cells import CONTROL
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Profile:
         return self.means - self.control
 
 
-def profile(expression: csr_matrix, perturbation: np.ndarray) -> Profile:
+def profile(expression: "csr_matrix", perturbation: np.ndarray) -> Profile:
     """Pseudobulks and tests of all perturbations of one background against its controls.
 
     Args:
@@ -59,7 +62,7 @@ def profile(expression: csr_matrix, perturbation: np.ndarray) -> Profile:
     return Profile(names[others], means[others], means[place], np.stack(fdr), log_fold)
 
 
-def rank_sum_test(perturbed: csr_matrix, control: csr_matrix) -> np.ndarray:
+def rank_sum_test(perturbed: "csr_matrix", control: "csr_matrix") -> np.ndarray:
     """Two-sided p values [genes] of the Mann-Whitney U test: normal approximation, corrected for ties and continuity.
 
     Values above 0 of all genes are sorted at once, and the zeros, which are tied below them, only counted; so time and

@@ -5,6 +5,7 @@ effect on the pseudobulk, perturbed minus control, each side with its own contro
 discovery rate below alpha, and n their number.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from scfm.perturbation.differential import Profile
 if TYPE_CHECKING:
     import pandas as pd
 
+Metric = Callable[[np.ndarray, np.ndarray], float]
 HIGHER = ("pds", "des", "pearson_delta", "spearman_lfc", "auprc", "direction", "recall")
 """Metrics of which 1 is best."""
 LOWER = ("mae", "mae_delta")
@@ -117,13 +119,13 @@ def effect_number_spearman(significant: np.ndarray, predicted: np.ndarray) -> fl
     return _spearman(predicted[with_hits].astype(float), significant[with_hits].astype(float))
 
 
-def _over_hits(metric, hits: np.ndarray, predicted: np.ndarray, real: np.ndarray) -> np.ndarray:
+def _over_hits(metric: Metric, hits: np.ndarray, predicted: np.ndarray, real: np.ndarray) -> np.ndarray:
     """A metric of (predicted, real) on the significant genes of each perturbation; NaN if there are none."""
     rows = zip(hits, predicted, real, strict=True)
     return np.array([metric(a[own], b[own]) if own.any() else np.nan for own, a, b in rows])
 
 
-def _over_all(metric, hits: np.ndarray, scores: np.ndarray) -> np.ndarray:
+def _over_all(metric: Metric, hits: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """A metric of (labels, scores) for each perturbation; NaN if labels are all equal."""
     rows = zip(hits, scores, strict=True)
     return np.array([metric(own, score) if 0 < own.sum() < len(own) else np.nan for own, score in rows])
