@@ -28,7 +28,18 @@ OBS = (
 """Columns of `scfm.deposit.read_deposit(...).obs`; `split` is empty and the others are "unknown" where the deposit
 says nothing."""
 
-Task = Literal["integration", "clustering", "probe", "ontology", "heldout", "finetune", "moa", "disease", "donor"]
+Task = Literal[
+    "integration",
+    "clustering",
+    "probe",
+    "ontology",
+    "heldout",
+    "finetune",
+    "moa",
+    "disease",
+    "perturbation",
+    "donor",
+]
 EMBEDDING_TASKS = ("integration", "clustering", "probe", "heldout", "moa", "donor")
 """Tasks that score embeddings; each is a module and a function of it, a command, a slice of the settings and a folder
 of results of this name."""
@@ -92,6 +103,15 @@ class Dataset(Settings):
     """obs column with the drug's mechanism of action."""
     catalog_column: str = ""
     """obs column with the drug's catalogue number, by which the compound library knows it."""
+    perturbation_column: str = ""
+    """obs column with what was done to a cell: a gene, drug or cytokine, or several joined by `separator`."""
+    control: Annotated[tuple[str, ...], CommaList] = ()
+    """Values of that column that mean no perturbation."""
+    separator: str = ""
+    """What joins the partners of a combination in that column; empty where there are none."""
+    background_column: str = ""
+    """obs column with the background that perturbed cells are compared within, such as the line or the donor; empty:
+    the cell type."""
     keep: str = ""
     """Filter on cells, `column == value` or `column != value`, joined by ` and `; numbers also compare with <, <=, >
     and >=. Empty keeps all."""

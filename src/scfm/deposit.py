@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CONDITION = re.compile(r"(\S.*?)\s*(==|!=|<=|>=|<|>)\s*(\S.*)")
 """One condition of a filter on cells: column, comparison, value."""
 COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
-PERTURBATION = ("drug", "mechanism", "catalog")
+PERTURBATION = ("drug", "mechanism", "catalog", "perturbation", "background")
 """Columns of obs that only datasets of perturbed cells have."""
 
 

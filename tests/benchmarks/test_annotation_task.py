@@ -7,7 +7,7 @@ import pytest
 
 from scfm.benchmarks.metrics.hierarchy import depths, hierarchical_prf, level_accuracy, lineages, relation
 from scfm.benchmarks.ontology import MEASURES, annotate
-from scfm.benchmarks.settings import OntologyTask
+from scfm.benchmarks.task_settings import OntologyTask
 from scfm.errors import ScfmError
 from scfm.ontology import LabelTree, Ontology
 

@@ -12,7 +12,7 @@ import scfm
 from scfm.benchmarks import clustering, integration, probe
 from scfm.benchmarks.bench import side_by_side
 from scfm.benchmarks.results import COLUMNS
-from scfm.benchmarks.settings import Clustering, Integration, Probe
+from scfm.benchmarks.task_settings import Clustering, Integration, Probe
 from scfm.cli import app
 from scfm.datasets import EMBEDDING_TASKS
 from scfm.errors import ScfmError

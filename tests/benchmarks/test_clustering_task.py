@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from scfm.benchmarks.clustering import clustering, score
 from scfm.benchmarks.commands import app
-from scfm.benchmarks.settings import Clustering
+from scfm.benchmarks.task_settings import Clustering
 from scfm.errors import ScfmError
 from scfm.settings import parse
 

@@ -14,7 +14,8 @@ from scfm.benchmarks.commands import app
 from scfm.benchmarks.disease import association, cluster_genes, disease, measure, signature_tests
 from scfm.benchmarks.embed import embed
 from scfm.benchmarks.embedders import PcaEmbedder, log_normalised
-from scfm.benchmarks.settings import Disease, Pca
+from scfm.benchmarks.settings import Pca
+from scfm.benchmarks.task_settings import Disease
 from scfm.corpus.settings import Synthetic
 from scfm.corpus.synthetic.planted import disease as plant
 from scfm.corpus.synthetic.planted import signature

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 import scfm
 from scfm.benchmarks import finetune as task
 from scfm.benchmarks.commands import app
-from scfm.benchmarks.settings import FinetuneTask
+from scfm.benchmarks.task_settings import FinetuneTask
 from scfm.errors import ScfmError
 from scfm.finetuning import Finetuning
 

@@ -10,7 +10,7 @@ from scfm.benchmarks.metrics.clustering import best_clustering
 from scfm.benchmarks.metrics.connectivity import graph_connectivity
 from scfm.benchmarks.metrics.neighbors import connectivities
 from scfm.benchmarks.metrics.silhouette import asw_batch, asw_label
-from scfm.benchmarks.settings import Integration
+from scfm.benchmarks.task_settings import Integration
 
 ORACLE = json.loads((Path(__file__).parent / "oracles" / "scib.json").read_text())["figures"]
 

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from scfm.benchmarks.commands import app
 from scfm.benchmarks.integration import integration
 from scfm.benchmarks.results import COLUMNS
-from scfm.benchmarks.settings import Integration
 from scfm.benchmarks.subsample import stratified
+from scfm.benchmarks.task_settings import Integration
 from scfm.errors import ScfmError
 from scfm.settings import parse
 

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from scfm.benchmarks.commands import app
 from scfm.benchmarks.embedders import PcaEmbedder
 from scfm.benchmarks.moa import cross_validate, drug_folds, moa, probabilities
-from scfm.benchmarks.settings import Moa, Pca
+from scfm.benchmarks.settings import Pca
+from scfm.benchmarks.task_settings import Moa
 from scfm.corpus.settings import Synthetic
 from scfm.corpus.synthetic.planted import perturbation
 from scfm.errors import ScfmError

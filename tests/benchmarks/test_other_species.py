@@ -13,7 +13,8 @@ from scfm.benchmarks.commands import app
 from scfm.benchmarks.integration import integration
 from scfm.benchmarks.ontology import annotate
 from scfm.benchmarks.prepare import prepare
-from scfm.benchmarks.settings import Integration, OntologyTask, Preparation
+from scfm.benchmarks.settings import Preparation
+from scfm.benchmarks.task_settings import Integration, OntologyTask
 from scfm.datasets import read_datasets
 from scfm.errors import ScfmError
 from scfm.genes import read_hgnc

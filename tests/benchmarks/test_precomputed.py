@@ -17,7 +17,7 @@ from scfm.benchmarks.precomputed import PARQUET_POOLING, Precomputed
 from scfm.benchmarks.probe import probe
 from scfm.benchmarks.read import read_prepared
 from scfm.benchmarks.seen import UNTOLD, mark_seen, read_contamination
-from scfm.benchmarks.settings import Integration, Probe
+from scfm.benchmarks.task_settings import Integration, Probe
 from scfm.datasets import Dataset
 from scfm.embeddings import Vectors, read_embedding_files
 from scfm.errors import ScfmError

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from scfm.benchmarks.commands import app
 from scfm.benchmarks.probe import METRICS, cross_validate, probe
-from scfm.benchmarks.settings import Probe
+from scfm.benchmarks.task_settings import Probe
 from scfm.errors import ScfmError
 from scfm.settings import parse
 

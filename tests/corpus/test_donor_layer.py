@@ -9,13 +9,14 @@ from scfm.benchmarks.donor import donor
 from scfm.benchmarks.embed import embed
 from scfm.benchmarks.embedders import PcaEmbedder
 from scfm.benchmarks.prepare import prepare
-from scfm.benchmarks.settings import DonorTask, Pca, Preparation
-from scfm.corpus.settings import DonorTruth, Synthetic
+from scfm.benchmarks.settings import Pca, Preparation
+from scfm.benchmarks.task_settings import DonorTask
 from scfm.corpus.synthetic import HOLDOUT, synthesize
 from scfm.corpus.synthetic.cells import cell_table, cell_types
 from scfm.corpus.synthetic.counts import draw_counts
 from scfm.corpus.synthetic.donors import DISEASE, ageing, in_state, minor_types, state_effects
 from scfm.corpus.synthetic.genes import gene_table
+from scfm.corpus.synthetic_settings import DonorTruth, Synthetic
 from scfm.datasets import read_datasets
 from scfm.genes import read_hgnc
 

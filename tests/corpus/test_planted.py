@@ -115,4 +115,4 @@ def test_command(tmp_path):
     result = CliRunner().invoke(app, ["plant", "disease", *options])
     assert result.output.strip() == "corpus plant disease: 420 cells, 400 genes"
     result = CliRunner().invoke(app, ["plant", "weather", *options])
-    assert "kind 'weather' is unknown; write one of perturbation, disease" in str(result.exception)
+    assert "kind 'weather' is unknown; write one of perturbation, disease, screen" in str(result.exception)

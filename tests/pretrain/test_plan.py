@@ -6,7 +6,7 @@ import pytest
 from scfm.corpus import Shards
 from scfm.errors import ScfmError
 from scfm.models.grouping import deal
-from scfm.models.system import Prepared
+from scfm.models.prepared import Prepared
 from scfm.pretrain.loader import Batches, Updates
 from scfm.pretrain.plan import OfSets, make_plan
 

@@ -12,6 +12,7 @@ import yaml
 
 from scfm.code import modules_of
 from scfm.datasets import EMBEDDING_TASKS
+from scfm.models.system import systems
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = {path.stem: path for path in (ROOT / "envs").glob("*.yaml")}
@@ -45,8 +46,12 @@ def pins(name):
 
 
 def code_of(text):
-    """What a rule's `code` names; one table stands for the tables of one rule."""
-    return tuple(name.replace("{w.table}", "controls") for name in re.findall(r'"(scfm\.[\w.:{}]+)"', text))
+    """What a rule's `code` names; one table stands for the tables of one rule, and every system for that of a run."""
+    names = [name.replace("{w.table}", "controls") for name in re.findall(r'"(scfm\.[\w.:{}]+)"', text)]
+    names += ["scfm.pretrain.commands:train"] if "code(*training_code(" in text else []
+    names += ["scfm.model"] if "model_code(" in text else []
+    of_systems = [f"scfm.models.{system}.system" for system in systems()]
+    return (*names, *(of_systems if "training_code(" in text or "model_code(" in text else []))
 
 
 @cache

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, get_args
 from scfm.benchmarks.embed import embed
 from scfm.benchmarks.embedders import Embedder, open_embedder
 from scfm.benchmarks.precomputed import Precomputed
-from scfm.benchmarks.settings import Benchmarks, Classifier, Scvi
+from scfm.benchmarks.settings import Benchmarks, Scvi
 from scfm.benchmarks.split import hold_out
+from scfm.benchmarks.task_settings import Classifier
 from scfm.datasets import EMBEDDING_TASKS, Dataset
 from scfm.deposit import check_values, common_obs
 from scfm.errors import ScfmError

@@ -10,8 +10,8 @@ from scfm.benchmarks.metrics.neighbors import connectivities
 from scfm.benchmarks.metrics.silhouette import asw_label
 from scfm.benchmarks.read import labelled, read_embeddings
 from scfm.benchmarks.results import Measurement, tidy
-from scfm.benchmarks.settings import Clustering
 from scfm.benchmarks.subsample import silhouette_cells
+from scfm.benchmarks.task_settings import Clustering
 from scfm.errors import ScfmError
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ import typer
 
 from scfm.benchmarks import task_commands
 from scfm.benchmarks.options import Datasets, Device, Embeddings, Out, Run, Seed, Seen, Slice
-from scfm.benchmarks.settings import DonorTask, Preparation
+from scfm.benchmarks.settings import Preparation
+from scfm.benchmarks.task_settings import DonorTask
 from scfm.files import whole
 from scfm.settings import parse
 

@@ -11,7 +11,7 @@ from scfm.benchmarks.metrics.clustering import leiden
 from scfm.benchmarks.metrics.neighbors import connectivities
 from scfm.benchmarks.read import Embedding, finite, read_embeddings, read_prepared
 from scfm.benchmarks.results import Measurement, tidy
-from scfm.benchmarks.settings import Disease
+from scfm.benchmarks.task_settings import Disease
 from scfm.errors import ScfmError
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from scfm.benchmarks.donor_vectors import (
 )
 from scfm.benchmarks.read import Embedding, finite, read_embeddings
 from scfm.benchmarks.results import Measurement, tidy
-from scfm.benchmarks.settings import DonorTask
+from scfm.benchmarks.task_settings import DonorTask
 from scfm.datasets import UNKNOWN
 from scfm.errors import ScfmError
 

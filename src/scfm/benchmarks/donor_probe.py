@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from scfm.benchmarks.results import Measurement
-from scfm.benchmarks.settings import DonorTask
+from scfm.benchmarks.task_settings import DonorTask
 from scfm.datasets import REGRESSION
 from scfm.errors import ScfmError
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from scfm.benchmarks.donor_probe import nearest
 from scfm.benchmarks.results import Measurement
-from scfm.benchmarks.settings import Interval
+from scfm.benchmarks.task_settings import Interval
 
 METRIC = "retrieval_top1"
 

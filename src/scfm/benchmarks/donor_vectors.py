@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scfm.benchmarks.read import Embedding
-from scfm.benchmarks.settings import DonorTask
+from scfm.benchmarks.task_settings import DonorTask
 from scfm.datasets import TARGET, UNKNOWN
 from scfm.deposit import read_h5ad
 from scfm.errors import ScfmError

@@ -7,7 +7,7 @@ import numpy as np
 
 from scfm.benchmarks.donor_vectors import HALVES, Samples, halved, samples_of
 from scfm.benchmarks.read import Embedding, finite, read_embeddings
-from scfm.benchmarks.settings import DonorTask
+from scfm.benchmarks.task_settings import DonorTask
 from scfm.errors import ScfmError
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from scfm.benchmarks.metrics.classification import held_out_scores
 from scfm.benchmarks.read import asked, read_prepared, task_of
 from scfm.benchmarks.results import Measurement, tidy
 from scfm.benchmarks.seen import how_much, mark_seen
-from scfm.benchmarks.settings import FinetuneTask
 from scfm.benchmarks.split import DEV, TEST, TRAIN, sides_of
+from scfm.benchmarks.task_settings import FinetuneTask
 from scfm.errors import ScfmError
 
 if TYPE_CHECKING:

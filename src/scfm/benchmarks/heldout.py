@@ -9,8 +9,8 @@ from scfm.benchmarks.metrics.classification import held_out_scores
 from scfm.benchmarks.read import labelled, read_embeddings
 from scfm.benchmarks.results import Measurement, tidy
 from scfm.benchmarks.seen import how_much
-from scfm.benchmarks.settings import Heldout
 from scfm.benchmarks.split import DEV, TEST, TRAIN, sides_of
+from scfm.benchmarks.task_settings import Heldout
 from scfm.datasets import UNKNOWN
 from scfm.errors import ScfmError
 

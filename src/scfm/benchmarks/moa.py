@@ -11,7 +11,7 @@ import numpy as np
 from scfm.benchmarks.integration import score
 from scfm.benchmarks.read import Embedding, finite, read_embeddings
 from scfm.benchmarks.results import Measurement, tidy
-from scfm.benchmarks.settings import Moa
+from scfm.benchmarks.task_settings import Moa
 from scfm.datasets import UNKNOWN
 from scfm.errors import ScfmError
 

@@ -19,7 +19,7 @@ from scfm.benchmarks.metrics.hierarchy import (
 from scfm.benchmarks.read import asked, read_prepared, task_of
 from scfm.benchmarks.results import Measurement, tidy
 from scfm.benchmarks.seen import mark_seen
-from scfm.benchmarks.settings import OntologyTask
+from scfm.benchmarks.task_settings import OntologyTask
 from scfm.errors import ScfmError
 from scfm.ontology import UNKNOWN, LabelTree, Ontology
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from scfm.ontology import Ontology
 
+PERTURBED = ("drug", "mechanism", "perturbation", "background")
+"""Columns that only datasets of perturbed cells have."""
+
 
 def prepare(
     path: Path,
@@ -43,9 +46,9 @@ def prepare(
 
     Returns:
         AnnData: X CSR float32 [cells, genes], values as deposited; var_names approved symbols, unique; obs strings
-        dataset, cell_type, cell_type_ontology_term_id, batch, donor, split, condition, drug, mechanism, sample and
-        `target_<column>` if the dataset names them, and bool contaminated; uns["scfm"] a flat mapping of facts and
-        counts of what was left out. Cells without any known gene are left out.
+        dataset, cell_type, cell_type_ontology_term_id, batch, donor, split, condition, those of `PERTURBED`, sample and
+        `target_<column>` that the dataset names, and bool contaminated; uns["scfm"] a flat mapping of facts and counts
+        of what was left out. Cells without any known gene are left out.
 
     Raises:
         ScfmError: what `read_deposit` raises; no orthologs of another species; no known gene; no cell with a known
@@ -85,6 +88,8 @@ def prepare(
         "contaminated": how_much(obs["contaminated"]),
         "contaminated_reason": getattr(settings.contaminated, "reason", ""),
         "held_out": held_out,
+        "control": ",".join(dataset.control),
+        "separator": dataset.separator,
         "note": dataset.note,
         "cells_without_known_gene": deposit.n_obs - len(alive),
         **counts,
@@ -170,7 +175,7 @@ def _one_name_a_batch(deposit: "AnnData", winners: "pd.Index", others: "pd.DataF
 def _obs(deposit: "pd.DataFrame", settings: Preparation, path: Path) -> "pd.DataFrame":
     obs = deposit.rename(columns={"dataset_id": "dataset", "donor_id": "donor"})
     columns = ["dataset", "cell_type", "cell_type_ontology_term_id", "batch", "donor", "split", "condition"]
-    columns += [name for name in obs if name in ("drug", "mechanism", "sample") or name.startswith(TARGET)]
+    columns += [name for name in obs if name in (*PERTURBED, "sample") or name.startswith(TARGET)]
     obs = obs[columns].copy()
     marked = settings.contaminated
     if isinstance(marked, Contamination):

@@ -8,7 +8,7 @@ import numpy as np
 
 from scfm.benchmarks.read import labelled, read_embeddings
 from scfm.benchmarks.results import Measurement, tidy
-from scfm.benchmarks.settings import Probe
+from scfm.benchmarks.task_settings import Probe
 from scfm.errors import ScfmError
 
 if TYPE_CHECKING:

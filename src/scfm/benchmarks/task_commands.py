@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scfm.benchmarks.options import Datasets, Device, Embeddings, Out, Run, Seed, Seen, Slice, Study
-from scfm.benchmarks.settings import (
+from scfm.benchmarks.task_settings import (
     Clustering,
     Disease,
     DonorTask,
@@ -15,8 +15,10 @@ from scfm.benchmarks.settings import (
     Integration,
     Moa,
     OntologyTask,
+    PerturbationTask,
     Probe,
 )
+from scfm.errors import ScfmError
 from scfm.settings import parse
 
 if TYPE_CHECKING:
@@ -115,6 +117,31 @@ def disease(
     for path, table in zip((out, out_clusters), results, strict=True):
         write_tidy(path, table)
     print(_mean_line("disease", results[0], "found"))
+
+
+@app.command()
+def perturbation(
+    datasets: Datasets,
+    study: Study,
+    out: Out,
+    out_pairs: Annotated[Path, typer.Option(help="CSV of the metrics of every held-out perturbation and background")],
+    settings: Slice = "{}",
+    predictions: Annotated[Path | None, typer.Option(help="h5ad of predicted cells; baselines alone without")] = None,
+    run: Run = "",
+    seed: Seed = 0,
+) -> None:
+    """Predicted cells of perturbations that were held out, and the baselines, against the real ones."""
+    from scfm.benchmarks.perturbation import perturbation as score
+    from scfm.benchmarks.results import write_tidy
+
+    if bool(predictions) != bool(run):
+        raise ScfmError("benchmarks perturbation: --predictions and --run go together; give both or none")
+    results = score(datasets, parse(PerturbationTask, settings, "--settings"), study, run, seed, predictions)
+    for path, table in zip((out, out_pairs), results, strict=True):
+        write_tidy(path, table)
+    chosen = results[0][results[0]["metric"] == "pearson_delta"].groupby("run", sort=False)["value"].mean()
+    values = ", ".join(f"{name} {value:.3f}" for name, value in chosen.items())
+    print(f"benchmarks perturbation: {results[0]['dataset'].nunique()} datasets, mean pearson_delta {values}")
 
 
 @app.command()

@@ -36,13 +36,13 @@ def synthesize(settings: Annotated[str, typer.Option(help="JSON of the synthetic
 
 @app.command()
 def plant(
-    kind: Annotated[str, typer.Argument(help="perturbation or disease")],
+    kind: Annotated[str, typer.Argument(help="perturbation, disease or screen")],
     settings: Annotated[str, typer.Option(help="JSON of the synthetic source")],
     out: Annotated[Path, typer.Option(help="h5ad to write")],
 ) -> None:
-    """Draw a dataset beside the synthetic census whose answer is known: drugs with mechanisms, or a disease."""
+    """Draw a dataset beside the synthetic census whose answer is known: drugs with mechanisms, a disease, a screen."""
     from scfm.corpus.settings import Synthetic
-    from scfm.corpus.synthetic.planted import PLANTED
+    from scfm.corpus.synthetic.kinds import PLANTED
     from scfm.errors import ScfmError
     from scfm.files import whole
 

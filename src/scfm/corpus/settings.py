@@ -10,59 +10,12 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from scfm.corpus.steps import CellField, Count, Sampling
+from scfm.corpus.synthetic_settings import Synthetic
 from scfm.datasets import Dataset
 from scfm.settings import Settings
 
 LONG_TERM_RELEASES = ("2023-05-15", "2023-07-25", "2023-12-15", "2024-07-01", "2025-01-30", "2025-11-08")
 """Census releases that the provider keeps for at least five years; others disappear after a month."""
-
-
-class DonorTruth(Settings):
-    """Age and disease of the donors, carried by the composition of their cells and by a state of minor types."""
-
-    age: Annotated[float, Field(ge=0)] = 0.8
-    """Change of the log odds that a cell of an ageing type is of a donor, for one standard deviation of age; types
-    that become more and less frequent with age take turns."""
-    disease: Annotated[float, Field(ge=0)] = 0.4
-    """The same for cells of the minor types and donors with the disease."""
-    state: Annotated[float, Field(ge=0)] = 1.0
-    """Log effect, up or down, of the disease on each gene of a program in cells of the minor types."""
-
-
-class Synthetic(Settings):
-    """The synthetic census: a documented generative model with planted truth."""
-
-    kind: Literal["synthetic"]
-    cells: Annotated[int, Field(ge=100)] = 6000
-    """Cells of the corpus, over all its datasets."""
-    genes: Annotated[int, Field(ge=200, le=5000)] = 1300
-    """Protein-coding genes."""
-    planted: Annotated[int, Field(ge=10)] = 120
-    """Genes of each of the three planted programs."""
-    types: Annotated[int, Field(ge=2, le=30)] = 30
-    """Cell types."""
-    datasets: Annotated[int, Field(ge=2, le=12)] = 5
-    """Datasets of the corpus; each has its own depth, assay, tissue and gene-wise effect."""
-    batches: Count = 2
-    """Batches of each dataset."""
-    donors: Count = 4
-    """Donors of each dataset."""
-    holdout_cells: Annotated[int, Field(ge=50)] = 800
-    """Cells of the dataset kept for benchmarks."""
-    depth_sd: Annotated[float, Field(ge=0)] = 0.35
-    """Standard deviation of the natural log of a cell's depth within a dataset."""
-    dataset_sd: Annotated[float, Field(ge=0)] = 0.3
-    """Standard deviation of the natural log of a gene's effect of a dataset; a batch has half, a donor a quarter."""
-    overdispersion: Annotated[float, Field(ge=0)] = 0.2
-    """Overdispersion of the negative binomial counts: variance = mean + overdispersion * mean^2."""
-    coarse: Annotated[float, Field(ge=0, le=1)] = 0.2
-    """Share of the cells of a type that are labelled at an ancestor."""
-    unlabelled: Annotated[float, Field(ge=0, le=1)] = 0.03
-    """Share of the cells of a type that are labelled "unknown"."""
-    donor_truth: DonorTruth | None = None
-    """Gives the donors an age and a disease; null: they have neither."""
-    seed: int = 0
-    """Seed of everything drawn."""
 
 
 class Files(Settings):

@@ -2,19 +2,11 @@
 
 import importlib
 import pkgutil
-from dataclasses import dataclass, field
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from scfm import models
 from scfm.settings import Settings
-
-if TYPE_CHECKING:
-    import numpy as np
-    from torch import nn
-
-    from scfm.corpus import Reader
-    from scfm.ontology import LabelTree, Ontology
 
 
 class SystemSettings(Settings):
@@ -71,46 +63,6 @@ class CellEncoder(Settings):
     """Name of the run; its seed is that of the run that reads it, or its first."""
     pooling: str
     """Which of its embeddings."""
-
-
-@dataclass
-class Material:
-    """What a training is made from."""
-
-    corpus: "Reader"
-    """All cells."""
-    rows: "np.ndarray"
-    """int64, those that are trained on."""
-    ontology: "Ontology | None" = None
-    """The Cell Ontology, where a head names cell types."""
-    vectors: "np.ndarray | None" = None
-    """float32 [cells of the corpus, width], where the system reads cell vectors."""
-
-
-@dataclass
-class Prepared:
-    """A network at its start, and what its batches carry beside counts."""
-
-    network: "nn.Module"
-    labels: "dict[str, np.ndarray]" = field(default_factory=dict)
-    """Name to one value or row of values for each cell of the corpus."""
-    groups: "np.ndarray | None" = None
-    """int64, the group of each cell of the corpus, for a system that reads sets of cells of one group; in batches the
-    label `set` numbers them."""
-    set_cells: int = 0
-    """Most cells of a set."""
-    one_set: bool = False
-    """A group gives one set a pass, of so many of its cells at random; else it is dealt out whole."""
-    tree: "LabelTree | None" = None
-    """Of the cell types, where a head predicts them."""
-    classes: dict[str, list[str]] = field(default_factory=dict)
-    """Labels of each group that a flat head predicts."""
-    about: dict = field(default_factory=dict)
-    """What `config.json` must remember for the network to be loaded."""
-    remarks: tuple[str, ...] = ()
-    """What is worth a line to who watches."""
-    digest: bytes = b""
-    """Stands for what the training reads beside settings and corpus, so that no checkpoint of another is resumed."""
 
 
 def systems() -> list[str]:

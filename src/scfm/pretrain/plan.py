@@ -7,7 +7,8 @@ import numpy as np
 from scfm.corpus import Reader, round_robin
 from scfm.errors import ScfmError
 from scfm.models.grouping import deal
-from scfm.models.system import Prepared, load_system
+from scfm.models.prepared import Prepared
+from scfm.models.system import load_system
 from scfm.pretrain.loader import EqualCells, EqualTokens, window_shuffle
 from scfm.pretrain.settings import Run
 

@@ -19,7 +19,8 @@ from scfm.corpus import Reader, Shards, marginals
 from scfm.corpus.settings import SourceSettings
 from scfm.errors import ScfmError
 from scfm.model_directory import write_model
-from scfm.models.system import Material, Prepared, load_system
+from scfm.models.prepared import Material, Prepared
+from scfm.models.system import load_system
 from scfm.ontology import Ontology
 from scfm.pretrain.data import choose_rows
 from scfm.pretrain.guard import sole_trainer

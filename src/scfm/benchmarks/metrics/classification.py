@@ -3,7 +3,7 @@
 import numpy as np
 
 from scfm.benchmarks.results import Measurement
-from scfm.benchmarks.settings import Interval
+from scfm.benchmarks.task_settings import Interval
 
 METRICS = ("macro_f1", "accuracy")
 

@@ -50,12 +50,12 @@ def perturbation(settings: Synthetic, strength: float = 0.6) -> anndata.AnnData:
     genes = gene_table(settings)
     drugs = _drugs(rng)
     cells = _dosed(drugs, rng)
-    shared = np.stack([strength * _signs(genes, SHARED_GENES, rng) for _ in range(MECHANISMS + 1)])
-    own = np.stack([rng.normal(0, OWN_SD, len(genes)) * _signs(genes, OWN_GENES, rng) for _ in drugs.index])
+    shared = np.stack([strength * signs(genes, SHARED_GENES, rng) for _ in range(MECHANISMS + 1)])
+    own = np.stack([rng.normal(0, OWN_SD, len(genes)) * signs(genes, OWN_GENES, rng) for _ in drugs.index])
     potency = rng.uniform(0.7, 1.3, len(drugs)) * drugs["active"]
     effects = np.vstack([potency.to_numpy()[:, None] * (shared[drugs["program"]] + own), np.zeros(len(genes))])
     reached = (cells["dose"] / (cells["dose"] + HALF_DOSE)).to_numpy() * (1 + HALF_DOSE / max(DOSES))
-    return _draw(cells, genes, reached[:, None] * effects[cells.pop("drug")], settings, rng)
+    return draw(cells, genes, reached[:, None] * effects[cells.pop("drug")], settings, rng)
 
 
 def disease(settings: Synthetic, shares: tuple[float, float] = (0.1, 0.4), strength: float = 2.5) -> anndata.AnnData:
@@ -78,10 +78,10 @@ def disease(settings: Synthetic, shares: tuple[float, float] = (0.1, 0.4), stren
     cells["donor_id"] = [f"donor_{d}" for d in donor]
     cells["batch"] = [f"batch_{d % DONORS}" for d in donor]
     cells["planted_state"] = (kind == 0) & (rng.random(len(kind)) < np.array(shares)[case.astype(int)])
-    effect = strength / 2 * _signs(genes, STATE_GENES, rng)
+    effect = strength / 2 * signs(genes, STATE_GENES, rng)
     up, down = signature(settings)
     effect[genes["gene"].isin(up)], effect[genes["gene"].isin(down)] = strength, -strength
-    return _draw(cells, genes, cells["planted_state"].to_numpy()[:, None] * effect, settings, rng)
+    return draw(cells, genes, cells["planted_state"].to_numpy()[:, None] * effect, settings, rng)
 
 
 def signature(settings: Synthetic) -> tuple[list[str], list[str]]:
@@ -90,10 +90,6 @@ def signature(settings: Synthetic) -> tuple[list[str], list[str]]:
     counts = {"up": UP, "down": DOWN}
     up, down = ([f"SYNN{first[way] + i + 1:04d}" for i in range(counts[way])] for way in ("up", "down"))
     return up, down
-
-
-PLANTED = {"perturbation": perturbation, "disease": disease}
-"""Kind of dataset to the function that draws it."""
 
 
 def _drugs(rng: np.random.Generator) -> pd.DataFrame:
@@ -119,16 +115,19 @@ def _dosed(drugs: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     return cells.assign(type=0, donor_id="line_1")
 
 
-def _signs(genes: pd.DataFrame, count: int, rng: np.random.Generator) -> np.ndarray:
+def able(genes: pd.DataFrame) -> np.ndarray:
+    """Genes that can change, bool [genes]: neither in every cell nor in hardly any, and no housekeeping."""
+    return (genes["target"].between(*HIT) & ~genes["role"].isin(["housekeeping", "mitochondrial"])).to_numpy()
+
+
+def signs(genes: pd.DataFrame, count: int, rng: np.random.Generator) -> np.ndarray:
     """-1 or 1 for so many of the genes that can change, 0 for the others: float [genes]."""
-    low, high = HIT
-    able = genes["target"].between(low, high) & ~genes["role"].isin(["housekeeping", "mitochondrial"])
     out = np.zeros(len(genes))
-    out[rng.choice(np.flatnonzero(able), count, replace=False)] = rng.choice([-1.0, 1.0], count)
+    out[rng.choice(np.flatnonzero(able(genes)), count, replace=False)] = rng.choice([-1.0, 1.0], count)
     return out
 
 
-def _draw(
+def draw(
     cells: pd.DataFrame, genes: pd.DataFrame, planted: np.ndarray, settings: Synthetic, rng: np.random.Generator
 ) -> anndata.AnnData:
     """Counts of the cells under the planted log effects [cells, genes], with a dataset's and its batches' effects."""

@@ -14,7 +14,7 @@ from scfm.models.bmfm.network import Network
 from scfm.models.bmfm.perturbation import perturbed_genes
 from scfm.models.bmfm.selection import most_tokens
 from scfm.models.bmfm.settings import Bmfm
-from scfm.models.system import Material, Prepared
+from scfm.models.prepared import Material, Prepared
 from scfm.ontology import LabelTree
 
 MOST_MARGINALS = 100_000

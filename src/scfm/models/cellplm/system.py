@@ -8,7 +8,7 @@ from scfm.corpus import mean_counts
 from scfm.models.cellplm.network import Network
 from scfm.models.cellplm.settings import Cellplm
 from scfm.models.grouping import group_codes
-from scfm.models.system import Material, Prepared
+from scfm.models.prepared import Material, Prepared
 from scfm.ontology import LabelTree
 
 PLACES = ("x", "y")

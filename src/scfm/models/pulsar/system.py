@@ -7,9 +7,9 @@ from torch import Tensor
 from scfm.corpus import Reader
 from scfm.errors import ScfmError
 from scfm.models.grouping import group_codes
+from scfm.models.prepared import Material, Prepared
 from scfm.models.pulsar.network import Network
 from scfm.models.pulsar.settings import Pulsar
-from scfm.models.system import Material, Prepared
 from scfm.ontology import UNKNOWN, LabelTree
 
 

@@ -1,0 +1,134 @@
+"""Prediction of perturbed cells that were held out: a model beside the baselines and the ceiling of the data."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scfm.benchmarks.read import asked, read_prepared, task_of
+from scfm.benchmarks.results import Measurement, tidy
+from scfm.benchmarks.task_settings import PerturbationTask
+from scfm.deposit import read_h5ad
+from scfm.errors import ScfmError
+from scfm.perturbation import Holdout, evaluate, hold_out, screen, summarise
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+Tables = "dict[str, pd.DataFrame]"
+WHERE = ("dataset", "split", "fold")
+"""Columns of predicted cells that say which held-out cells they stand for; one that is missing means all."""
+
+
+def perturbation(
+    datasets: Sequence[Path],
+    settings: PerturbationTask,
+    study: str,
+    run: str,
+    seed: int,
+    predictions: Path | None = None,
+) -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """Score the baselines, and a model's predicted cells if given, on every dataset that is asked for perturbation.
+
+    Args:
+        datasets: prepared datasets.
+        run, seed: of the model.
+        predictions: h5ad of predicted counts, obs perturbation, background and `WHERE`.
+
+    Returns:
+        Tidy rows, run the model or the name of a baseline or "ceiling", split what is held out: what `summarise` gives,
+        each metric with `_low` and `_high`, and perturbations, the number of held-out (background, perturbation)
+        pairs; `n` the real cells held out. And a row for each of those pairs: study, run, seed, dataset, split, fold,
+        background, perturbation, cells and the metrics of `scfm.perturbation.metrics.compare`.
+
+    Raises:
+        ScfmError: no dataset is asked for perturbation, a dataset without perturbations, a hold-out of a dataset that
+            is not given, what `screen`, `hold_out` and `evaluate` raise.
+    """
+    import pandas as pd
+
+    prepared = [adata for adata in map(read_prepared, datasets) if asked(adata.uns["scfm"], "perturbation")]
+    names = [str(adata.uns["scfm"]["name"]) for adata in prepared]
+    if not prepared:
+        raise ScfmError("no dataset is asked for perturbation; add 'perturbation' to the tasks of one")
+    if strange := sorted(set(settings.holdouts) - set(names)):
+        raise ScfmError(f"perturbation.holdouts: dataset '{strange[0]}' is not among {', '.join(names)}; correct it")
+    predicted = read_h5ad(predictions, "predicted cells") if predictions else None
+    rows, pairs = [], []
+    for name, adata in zip(names, prepared, strict=True):
+        cells = cells_of(adata, settings)
+        for holdout in settings.holdouts.get(name, (Holdout(),)):
+            tables = _folds(cells, holdout, settings, name, run, predicted)
+            rows += list(_tidy(tables, adata.uns["scfm"], holdout, settings, study, run, seed))
+            whose = {"study": study, "seed": seed, "dataset": name, "split": holdout.name}
+            pairs += [table.assign(run=one, **whose) for one, table in tables.items()]
+    first = ["study", "run", "seed", "dataset", "split", "fold"]
+    every = pd.concat(pairs).reset_index()
+    return pd.concat(rows, ignore_index=True), every[[*first, *every.columns.drop(first)]]
+
+
+def cells_of(adata: "AnnData", settings: PerturbationTask) -> "AnnData":
+    """A prepared dataset in the form of `scfm.perturbation.cells.screen`; the cell type where it names no background.
+
+    Raises:
+        ScfmError: what `screen` raises; the dataset names no perturbations or no control, or holds no counts.
+    """
+    facts = adata.uns["scfm"]
+    control = tuple(name for name in str(facts.get("control", "")).split(",") if name)
+    if "perturbation" not in adata.obs or not control:
+        raise ScfmError(
+            f"dataset '{facts['name']}': perturbation_column or control is empty; fill both in the sheet of datasets, "
+            "or take 'perturbation' off its tasks"
+        )
+    if facts["values"] != "counts":
+        raise ScfmError(f"dataset '{facts['name']}': perturbation needs raw counts, it holds {facts['values']}")
+    cells = adata.copy()
+    if "background" not in cells.obs:
+        cells.obs["background"] = cells.obs["cell_type"].astype(str)
+    return screen(cells, control, str(facts.get("separator", "")), settings.quality)
+
+
+def _folds(
+    cells: "AnnData", holdout: Holdout, settings: PerturbationTask, dataset: str, run: str, predicted: "AnnData | None"
+) -> Tables:
+    """Tables of `evaluate` over all folds, those of a baseline that knows something in each fold."""
+    import pandas as pd
+
+    found: dict[str, list] = {}
+    folds = hold_out(cells.obs, holdout)
+    for fold, sides in folds.items():
+        place = dict(zip(WHERE, (dataset, holdout.name, fold), strict=True))
+        given = {} if predicted is None else {run: _chosen(predicted, place)}
+        for name, table in evaluate(cells, sides, settings.scoring, given).items():
+            found.setdefault(name, []).append(table.assign(fold=fold))
+    return {name: pd.concat(tables) for name, tables in found.items() if len(tables) == len(folds)}
+
+
+def _chosen(predicted: "AnnData", place: dict[str, str]) -> "AnnData":
+    """The predicted cells of one fold."""
+    rows = np.ones(predicted.n_obs, dtype=bool)
+    for column, value in place.items():
+        if column in predicted.obs:
+            rows &= (predicted.obs[column].astype(str) == value).to_numpy()
+    return predicted[rows]
+
+
+def _tidy(
+    tables: Tables, facts: dict, holdout: Holdout, settings: PerturbationTask, study: str, run: str, seed: int
+) -> "Iterator[pd.DataFrame]":
+    """Tidy rows of every model and baseline on one dataset and split."""
+    summary = summarise(tables, settings.scoring)
+    for name, own in summary.groupby("name", sort=False):
+        n = int(tables[name]["cells"].sum())
+        ends = [(row.metric + end, getattr(row, at)) for row in own.itertuples() for end, at in ENDS.items()]
+        measured = [Measurement(metric, value, n, holdout.name) for metric, value in ends]
+        measured.append(Measurement("perturbations", len(tables[name]), n, holdout.name))
+        context = {"study": study, "task": task_of(facts, "perturbation"), "run": name, "pooling": "", "seed": seed}
+        seen = facts["contaminated"] if name == run else "false"
+        yield tidy(measured, dataset=str(facts["name"]), contaminated=seen, **context)
+
+
+ENDS = {"": "value", "_low": "low", "_high": "high"}
+"""What follows the name of a metric, and the column of `summarise` behind it."""

@@ -1,0 +1,33 @@
+"""Perturbed cells, for every stage: their common form, what is held out, baselines, metrics.
+
+`screen` brings a dataset into the form, `hold_out` says which cells are trained on, shown, queried and tested, and
+`evaluate` with `summarise` compares predicted cells, and the baselines, with the real ones.
+"""
+
+from scfm.perturbation.baselines import BASELINES, predict, pseudobulks
+from scfm.perturbation.cells import CONTROL, conditions, controls, screen
+from scfm.perturbation.evaluate import evaluate
+from scfm.perturbation.predictions import check_perturbations, check_predictions, check_prompt
+from scfm.perturbation.settings import Holdout, Quality, Scoring
+from scfm.perturbation.split import check_leaks, hold_out
+from scfm.perturbation.summary import summarise
+
+__all__ = [
+    "BASELINES",
+    "CONTROL",
+    "Holdout",
+    "Quality",
+    "Scoring",
+    "check_leaks",
+    "check_perturbations",
+    "check_predictions",
+    "check_prompt",
+    "conditions",
+    "controls",
+    "evaluate",
+    "hold_out",
+    "predict",
+    "pseudobulks",
+    "screen",
+    "summarise",
+]
