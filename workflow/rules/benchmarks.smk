@@ -23,7 +23,7 @@ rule prepare:
         settings=lambda w: as_json(STUDY.preparation(w.dataset)),
         library=lambda w, input: f"--library {input.library}" if input.library else "",
         orthologs=lambda w, input: f"--orthologs {input.orthologs}" if input.orthologs else "",
-        code=code("scfm.benchmarks.commands:prepare"),
+        code=code("scfm.benchmarks.embedding_commands:prepare"),
     shell:
         "python -m scfm benchmarks prepare --dataset-settings {params.settings:q} --input {input.deposit} --hgnc {input.hgnc}"
         " --cell-ontology {input.cell_ontology} {params.orthologs} {params.library} --out {output} 2>&1 | tee {log}"
@@ -53,7 +53,7 @@ rule contamination:
             else exposure(STUDY.file.runs, STUDY.embeddings, **dict.fromkeys(BASELINES, 1.0))
         ),
         shards=CORPUS / "shards",
-        code=code("scfm.benchmarks.commands:contamination"),
+        code=code("scfm.benchmarks.embedding_commands:contamination"),
     shell:
         "python -m scfm benchmarks contamination --shards {params.shards} --stored {input.stored}"
         " --settings {params.settings:q} --out {output} 2>&1 | tee {log}"
@@ -83,7 +83,7 @@ rule embed:
         model=lambda w: model_folder(w.model, w.seed) if w.model in STUDY.runs else embedder(w.model, w.seed) or w.model,
         settings=lambda w: embedder_settings(w.model),
         device=STUDY.shared.device,
-        code=lambda w: code("scfm.benchmarks.commands:embed", *model_code(w.model)),
+        code=lambda w: code("scfm.benchmarks.embedding_commands:embed", *model_code(w.model)),
     shell:
         "python -m scfm benchmarks embed {input.datasets} --model {params.model} --run {wildcards.model}"
         " --seed {wildcards.seed} --settings {params.settings:q} --contamination {input.contamination}"
@@ -112,7 +112,7 @@ rule embed_donors:
         pooling=lambda w: STUDY.runs[w.run].model.cell_encoder.pooling,
         settings=as_json(STUDY.benchmarks.donor),
         device=STUDY.shared.device,
-        code=lambda w: code("scfm.benchmarks.commands:embed_donors", *model_code(w.run)),
+        code=lambda w: code("scfm.benchmarks.embedding_commands:embed_donors", *model_code(w.run)),
     shell:
         "python -m scfm benchmarks embed-donors --embeddings {input.embeddings} --model {params.model}"
         " --pooling {params.pooling} --run {wildcards.run} --seed {wildcards.seed} --settings {params.settings:q}"
@@ -164,7 +164,7 @@ rule concatenate:
         runtime=30,
     params:
         poolings=lambda w: [f"--pooling {part.pooling}" for part in STUDY.file.concatenations[w.model]],
-        code=code("scfm.benchmarks.commands:concatenate"),
+        code=code("scfm.benchmarks.embedding_commands:concatenate"),
     shell:
         "python -m scfm benchmarks concatenate {input} {params.poolings} --run {wildcards.model}"
         " --out {output} 2>&1 | tee {log}"
