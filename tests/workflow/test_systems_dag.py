@@ -1,0 +1,72 @@
+"""The study `systems`: runs of several systems in one DAG, and what an edit of one of them reruns."""
+
+import pandas as pd
+import pytest
+
+STUDY = "systems"
+TARGET = ("all", "--config", f"study={STUDY}")
+RESULTS = f"results/{STUDY}"
+
+
+@pytest.fixture
+def jobs(fresh):
+    return {job.name: job for job in fresh.jobs(*TARGET)}
+
+
+def test_each_system_has_the_jobs_that_it_offers(jobs):
+    assert {name for name in jobs if name.startswith("train ")} == {"train wced/0", "train random/0"}
+    assert {"train_system cellplm/0", "train_system random_cellplm/0", "train_system pulsar/0"} <= set(jobs)
+    vectors = f"{RESULTS}/pretrain/wced/0/vectors_mean.npy"
+    assert jobs["vectors wced/0/mean"].output == [vectors]
+    assert vectors in jobs["train_system pulsar/0"].input
+    assert vectors not in jobs["train_system cellplm/0"].input
+    assert {"embed cellplm/0", "embed_donors pulsar/0", "donor_vectors pulsar/1"} <= set(jobs)
+    assert not {name for name in jobs if name.split()[0] in ("embed", "integration", "probe") and "pulsar" in name}
+    assert f"{RESULTS}/benchmarks/embed/wced/0.h5ad" in jobs["embed_donors pulsar/1"].input
+    assert not {name for name in jobs if name.startswith("learn ") and "wced/0" not in name}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("cells: { run: wced, pooling: mean }", "cells: { run: nobody, pooling: mean }", "no other run of the study"),
+        ("cells: { run: wced, pooling: mean }", "cells: { run: pulsar, pooling: mean }", "no other run of the study"),
+        ("cells: { run: wced, pooling: mean }", "cells: { run: wced, pooling: sum }", "it offers cls, mean"),
+        ("kind: mixture, width: 32", "kind: mixture, component_hinge: 2.1, width: 32", "below log"),
+    ],
+)
+def test_a_study_that_cannot_be_is_told_in_a_sentence(old, new, fault, fresh):
+    fresh.edit(f"config/studies/{STUDY}.yaml", old, new)
+    done = fresh.run(*TARGET, "--dry-run")
+    assert done.returncode == 1
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("scfm: error:")]
+    assert fault in line
+
+
+@pytest.mark.long
+def test_the_study_runs_and_an_edit_of_one_system_reruns_that_alone(fresh):
+    file = f"config/studies/{STUDY}.yaml"
+    fresh.edit(file, "    cells: 6000\n    genes", "    cells: 1500\n    genes")
+    fresh.edit(file, "holdout_cells: 6000\n", "holdout_cells: 1600\n")
+    short = "pretrain={training: {epochs: 2, validate_every: 2, decay_steps: 0}}"
+    done = fresh.run(*TARGET, short, "--cores", "2")
+    assert done.returncode == 0, done.stdout
+    tables = fresh.folder / RESULTS / "tables"
+    scored = pd.read_csv(tables / "table5.csv")
+    assert {("cellplm", "latent"), ("cellplm", "cell"), ("wced", "cls")} <= set(
+        zip(scored.run, scored.pooling, strict=True)
+    )
+    assert "pulsar" not in set(scored.run)
+    donors = pd.read_csv(tables / "donors.csv")
+    assert {"pulsar", "cells", "wced"} <= set(donors.run)
+    controls = pd.read_csv(tables / "controls.csv")
+    of_cellplm = controls[controls.run == "cellplm"]
+    assert of_cellplm.control.str.startswith("random_cellplm/").all()
+    assert set(controls[controls.run == "wced"].control.str.split("/").str[0]) == {"random"}
+    assert (fresh.folder / RESULTS / "report.html").exists()
+    assert fresh.names(*TARGET, short) <= {"closing"}
+    fresh.edit("src/scfm/models/cellplm/flow.py", "EPSILON = 1e-6", "EPSILON = 2e-6")
+    again = fresh.names(*TARGET, short)
+    trained = {name for name in again if name.split()[0] in ("train", "train_system", "vectors", "embed_donors")}
+    assert trained == {f"train_system {run}/{seed}" for run in ("cellplm", "random_cellplm") for seed in (0, 1)}
+    assert not {name for name in again if name.startswith("embed ") and "cellplm" not in name}
