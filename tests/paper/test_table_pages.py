@@ -56,6 +56,14 @@ def test_captions_of_all_tables_are_latex_in_latin_letters(pytestconfig):
         assert text.count("{") == text.count("}"), path
 
 
+def test_a_long_address_can_be_broken_and_a_short_text_is_left_alone():
+    address = "https://example.org/collections/e5f58829-1a66?acc=GSM"
+    text = latex_table(pd.DataFrame({"url": [address], "name": ["a/b-c"]}), [False] * 2, "Addresses.", "a")
+    assert text.replace(r"\allowbreak{}", "").count(address) == 1
+    assert r"collections/\allowbreak{}e5f58829-\allowbreak{}1a66" in text
+    assert "a/b-c" in text
+
+
 def test_wide_tables_come_in_parts_with_the_first_column_in_each():
     table = pd.DataFrame([[f"{row}.{column}" * 5 for column in range(12)] for row in range(3)])
     text = latex_table(table, [True] * 12, "**Wide.**", "wide")

@@ -66,7 +66,10 @@ def latex_table(table: pd.DataFrame, numeric: Sequence[bool], caption: str, name
         caption: in reStructuredText.
         name: for the label `tab:<name>`.
     """
-    texts = [[escape(str(column).replace("_", " ")) for column in table], *(map(escape, row) for row in table.values)]
+    texts = [
+        [escape(str(column).replace("_", " ")) for column in table],
+        *(map(_breakable, row) for row in table.values),
+    ]
     texts = [list(row) for row in texts]
     widths = [max(len(str(value)) for value in (column, *table[column])) for column in table]
     parts = [_part(texts, widths, numeric, columns) for columns in _split(widths, _keys(table))]
@@ -74,6 +77,12 @@ def latex_table(table: pd.DataFrame, numeric: Sequence[bool], caption: str, name
     said += ["\\caption*{(continued: further columns)}\\\\"] * (len(parts) - 1)
     tables = [part.replace("CAPTION", words, 1) for part, words in zip(parts, said, strict=True)]
     return "\n".join([PACKAGES, "{\\scriptsize\\setlength{\\tabcolsep}{3pt}", *tables, "}", ""])
+
+
+def _breakable(text: str) -> str:
+    """The text, escaped, with places where a long address may be broken."""
+    long = any(len(word) > LONG for word in str(text).split())
+    return re.sub(r"([/=-])(?=\w)", r"\1\\allowbreak{}", escape(text)) if long else escape(text)
 
 
 def _keys(table: pd.DataFrame) -> int:

@@ -20,12 +20,16 @@ RUNS = {
     "mlm_multitask": "#8C510A",
     "wced_multitask": GREEN,
     "bmfm_concat": "#CC79A7",
+    "cellplm": "#332288",
+    "pulsar": "#882255",
     "random": "#555555",
+    "random_cellplm": "#A0A0D0",
     "pca": "#999999",
     "scvi": "#777777",
 }
 OTHERS = ("#332288", "#882255", "#117733", "#AA4499", "#44AA99", "#999933")
 POOLINGS = {"cls": "o", "mean": "s", "pca": "D", "finetuned": "D", "cls_0": "v", "concat_cls": "P", "cls+cls": "^"}
+POOLINGS |= {"cell": "h", "latent": "*"}
 CONTROLS = ("random", "pca", "scvi")
 """What the trained runs are compared with, last in every figure."""
 
