@@ -23,6 +23,7 @@ from scfm.settings import read_yaml
 from scfm.study import Study
 
 ROOT = Path(__file__).parents[1]
+STUDIES = sorted(path.stem for path in (ROOT / "config" / "studies").glob("*.yaml"))
 LAPTOP, GPU_NODE, LOGIN_NODE = (False, 0), (False, 4), (True, 0)
 
 
@@ -156,7 +157,7 @@ def test_settings_that_are_wrong_are_what_is_missing(study, clone, roomy):
     path = clone / "config" / "studies" / "tiny.yaml"
     path.write_text(path.read_text().replace("check_run: wced_hce", "check_run: bert"))
     assert "check_run 'bert'" in study("tiny").text()
-    with pytest.raises(ScfmError, match="'nope' does not exist; choose one of demo, mini, paper, tiny"):
+    with pytest.raises(ScfmError, match=f"'nope' does not exist; choose one of {', '.join(STUDIES)}"):
         study("nope")
 
 
@@ -283,7 +284,7 @@ def test_no_slurm(programs, tmp_path):
 def test_everything_is_said_in_aligned_lines(clone):
     findings = examine(clone / "config", mirror=clone / "nowhere")
     assert list(findings.sections) == ["versions", "devices", "attention", "disk", "mirror", "slurm", "studies"]
-    assert [name for name, _ in findings.sections["studies"]] == ["demo", "mini", "paper", "tiny"]
+    assert [name for name, _ in findings.sections["studies"]] == STUDIES
     assert findings.not_ready >= {"mini", "paper"}
     assert dict(findings.sections["versions"])["scanpy"].split()[0] == version("scanpy")
     lines = as_text(findings).splitlines()
