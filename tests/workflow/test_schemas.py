@@ -38,8 +38,9 @@ def test_no_other_schema_stands_there():
 def test_schema_is_a_schema_and_says_what_keys_mean(name):
     content = yaml.safe_load(schema(name))
     Draft202012Validator.check_schema(content)
-    top = content.get("properties") or content["$defs"]["Resource"]["properties"]
-    assert all("description" in field for field in top.values())
+    within = content.get("oneOf") or content.get("anyOf") or [{"$ref": "#/$defs/Resource"}]
+    parts = [content] if "properties" in content else [content["$defs"][part["$ref"].split("/")[-1]] for part in within]
+    assert all("description" in field for part in parts for field in part["properties"].values())
 
 
 @pytest.mark.parametrize(("name", "path"), FILES)

@@ -31,8 +31,9 @@ def contrasts():
 
 def contrasts_with_controls():
     """Each trained run, by its first pooling, against its network with random weights and principal components."""
-    pairs = [(f"{run}/{first_pooling(run)}", f"{control}/{first_pooling(run)}") for run, control in untrained().items()]
     runs = [run for run in STUDY.trained_runs if STUDY.runs[run].model.embeds == "cells"]
+    controls = {run: control for run, control in untrained().items() if run in runs}
+    pairs = [(f"{run}/{first_pooling(run)}", f"{control}/{first_pooling(run)}") for run, control in controls.items()]
     pairs += [(f"{run}/{first_pooling(run)}", "pca/pca") for run in runs]
     return [f"{run}-{control}" for run, control in pairs]
 
@@ -42,10 +43,15 @@ def first_pooling(run):
 
 
 def untrained():
-    """Trained run to the run of its system that keeps its random weights, where the study has one."""
+    """Trained run to the run of its system that keeps its random weights, where the study has one; concatenations too."""
     controls = {STUDY.runs[run].system: run for run in STUDY.file.runs if not STUDY.runs[run].trained}
     systems = {run: STUDY.runs[run].system for run in STUDY.trained_runs if STUDY.runs[run].model.embeds == "cells"}
-    return {run: controls[system] for run, system in systems.items() if system in controls}
+    found = {run: controls[system] for run, system in systems.items() if system in controls}
+    for name, parts in STUDY.file.concatenations.items():
+        of_parts = {found.get(part.run) for part in parts}
+        if len(of_parts) == 1 and None not in of_parts:
+            found[name] = of_parts.pop()
+    return found
 
 
 def ablation_models():

@@ -96,7 +96,8 @@ class Trainer:
         """
         if checkpoint.exists():
             self.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True))
-            self._say(f"going on from step {self.step:,} of {self.total:,}")
+            if self.fabric.is_global_zero:
+                print(f"{self.name}: going on from step {self.step:,} of {self.total:,}", file=sys.stderr, flush=True)
         if self.epoch < self.training.epochs:
             with self._log(checkpoint.with_suffix(".log")) as log:
                 self._epochs(updates, validation, checkpoint, stop, log)
@@ -130,8 +131,8 @@ class Trainer:
         Returns:
             Whether any rank was asked to stop.
         """
-        generator = generator_at(self.fabric.device, self.seed, SPLITS["train"], self.step, self.fabric.global_rank)
         network, device = self.network, self.fabric.device
+        generator = generator_at(device, self.seed, SPLITS["train"], self.step, self.fabric.global_rank)
         error = {"gene_error": self.masking.error} if self.masking else {}
         views = [network.view(cells.to(device), self.measured, generator, "train", **error) for cells in update]
         counts, asked = None, False
@@ -290,10 +291,6 @@ class Trainer:
 
     def _diverged(self, loss: str) -> NoReturn:
         raise ScfmError(f"{self.name}: loss '{loss}' is not finite at step {self.step}; lower training.learning_rate")
-
-    def _say(self, text: str) -> None:
-        if self.fabric.is_global_zero:
-            print(f"{self.name}: {text}", file=sys.stderr, flush=True)
 
     def _stopped(self, stop: Stop) -> None:
         reason = stop.reason or "since another process was asked to"
