@@ -17,7 +17,7 @@ def steps(monkeypatch):
     import steps
 
     yield steps
-    for name in ("steps", "generate", "prepare", "embed", "train", "memory", "hours"):
+    for name in ("steps", "generate", "prepare", "embed", "train", "memory", "hours", "systems"):
         sys.modules.pop(name, None)
 
 
@@ -104,3 +104,24 @@ def test_steps_batches_and_embeddings_are_timed(steps, tmp_path):
     speed, tokens = prepare.run(corpus, {"zeros": {"strategy": "all"}}, 128)
     assert speed > 0
     assert tokens == 301  # every gene, and the CLS
+
+
+def test_networks_of_systems_are_alike_in_size_and_projected(steps):
+    import hours
+    import systems
+
+    theirs = systems.cellplm("small", 2000, 8)
+    ours = steps.problem("wced", [50], 2000, CPU, systems.like(systems.used(theirs), 2, 2000))[0].eval()
+    assert systems.used(ours) == pytest.approx(systems.used(theirs), rel=0.15)
+    assert all(systems.seconds_a_cell(network, [50, 60], 2000, 2) > 0 for network in (theirs, ours))
+    assert systems.step_memory("small", 8000, 8, CPU) > 4 * 8000 * 4
+    from scfm.pretrain.settings import parse_run
+
+    cellplm = parse_run({"system": "cellplm", "model": systems.SIZES["small"]}, "test").model
+    tokens, step = hours.cost(cellplm, "train", 50)
+    assert 0.4 < tokens < 1  # three cells in ten are left out
+    assert step > 6 * 0.4 * 4 * 64**2
+    assert hours.cells_of_a_pass(cellplm) == hours.CELLS
+    pulsar = parse_run({"system": "pulsar", "model": {"width": 16, "sampling": {"cells": 40}}}, "test").model
+    assert hours.cost(pulsar, "train", 3)[1] > 0
+    assert hours.cells_of_a_pass(pulsar)["train"] == 40 * hours.DONORS["train"]

@@ -5,7 +5,8 @@ import re
 import pytest
 
 LOCAL = {"run_settings", "manifest"}
-GPU = {"train", "embed", "ontology", "finetune"}
+TRAINING = {"train", "train_system"}
+GPU = TRAINING | {"vectors", "embed", "embed_donors", "ontology", "finetune"}
 NO_NETWORK = """
 import socket
 
@@ -96,8 +97,8 @@ def test_jobs_with_a_model_ask_for_gpus(jobs):
     for job in jobs:
         wanted = job.rule in GPU and job.wildcards.get("model") != "pca"
         assert (gpus[job.name] > 0) == wanted, job.name
-    assert gpus["train wced/0"] == 4
-    assert all(gpus[job.name] <= 1 for job in jobs if job.rule != "train")
+    assert {gpus[name] for name in ("train wced/0", "train_system cellplm/0", "train_system pulsar/0")} == {4}
+    assert all(gpus[job.name] <= 1 for job in jobs if job.rule not in TRAINING)
 
 
 def test_sites_that_refuse_gpus_are_asked_for_gres(fresh, jobs):
@@ -117,7 +118,20 @@ def test_gpu_jobs_take_only_generated_or_static_inputs(jobs):
 
 
 def test_training_stays_on_one_node(jobs):
-    assert {job.resources.get("nodes") for job in jobs if job.rule == "train"} == {"1"}
+    assert {job.resources.get("nodes") for job in jobs if job.rule in TRAINING} == {"1"}
+
+
+def test_donor_vectors_stand_on_the_cell_vectors_of_a_trained_run(jobs):
+    made = {job.rule: job for job in jobs if job.wildcards.get("run") in ("wced_multitask", "pulsar")}
+    (vectors,) = [path for path in made["vectors"].output if path.endswith("wced_multitask/0/vectors_mean.npy")]
+    assert vectors in made["train_system"].input
+    assert made["train_system"].wildcards["run"] == "pulsar"
+    assert "donor_vectors" in made
+    assert {job.wildcards["run"] for job in jobs if job.rule == "train_system"} == {
+        "cellplm",
+        "random_cellplm",
+        "pulsar",
+    }
 
 
 @pytest.mark.parametrize("name", ["account", "partition"])

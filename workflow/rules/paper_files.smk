@@ -15,12 +15,20 @@ def table_file(name):
 
 def table_files():
     names = ["contents", "table1", "table2", "table3", *LEARNABILITY_TABLES, "table4", *FROM_TIDY, "pairs", *WITH_NEEDS]
+    names += ["systems"]
     there = {"ontology": ontology_models(), "table8": mouse_datasets(), "heldout": prepared("heldout")}
     there["table4"] = contrasts()
     there["donors"] = task_files("donor")
+    there["systems"] = published_systems()
     there |= {task: asks_for(task) for task in WITH_NEEDS}
     there |= dict.fromkeys((f"table{number}" for number in range(9, 14)), prepared("clustering"))
     return [table_file(name) for name in [*names, "table14", "inconsistencies"] if there.get(name, True)]
+
+
+def published_systems():
+    """Files of what the papers of the study's systems print; that of BMFM has tables of its own."""
+    systems = dict.fromkeys(STUDY.runs[run].system for run in STUDY.trained_runs)
+    return [path for path in (Path(f"config/published/{system}.csv") for system in systems) if path.exists()]
 
 
 def mouse_datasets():

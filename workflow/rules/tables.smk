@@ -160,6 +160,27 @@ rule table_from_tidy:
         "python -m scfm paper table {params.name} {params.tidy} {params.more} --out {output} 2>&1 | tee {log}"
 
 
+# What the papers of other systems print, beside our own; only in studies that train such a system.
+rule systems:
+    input:
+        tidy=lambda w: [*task_files("clustering"), *task_files("donor")],
+        published=lambda w: published_systems(),
+    output:
+        report(table_file("systems"), category="tables", caption=f"{REPORTS}/systems.rst"),
+    log:
+        LOGS / "paper" / "systems.log",
+    benchmark:
+        RESULTS / "benchmark" / "paper" / "systems.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        tidy=lambda w: options("--tidy", [*task_files("clustering"), *task_files("donor")]),
+        published=lambda w: options("--published", published_systems()),
+        code=code("scfm.paper.optional_commands:systems"),
+    shell:
+        "python -m scfm paper table systems {params.tidy} {params.published} --out {output} 2>&1 | tee {log}"
+
+
 rule pairs:
     input:
         tidy_files(),

@@ -64,10 +64,19 @@ def read_task(paths: Sequence[Path], task: str) -> pd.DataFrame:
     Raises:
         ScfmError: what `read_tidy` raises.
     """
+    tidy = read_results(paths)
+    return tidy[tidy.task == task]
+
+
+def read_results(paths: Sequence[Path]) -> pd.DataFrame:
+    """As `read_tidy`; an empty table where no file is given.
+
+    Raises:
+        ScfmError: what `read_tidy` raises.
+    """
     if not paths:
         return pd.DataFrame(columns=list(dict.fromkeys([*COLUMNS, *FLAGS])))
-    tidy = read_tidy(paths)
-    return tidy[tidy.task == task]
+    return read_tidy(paths)
 
 
 def _read_one(path: Path) -> pd.DataFrame:
