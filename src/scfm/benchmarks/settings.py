@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from scfm.benchmarks.count_settings import Denoise, Imputation
+from scfm.benchmarks.interval import Interval
 from scfm.datasets import Dataset, Task
 from scfm.finetuning import Finetuning
 from scfm.settings import Settings
@@ -159,17 +161,6 @@ class OntologyTask(Settings):
         return levels
 
 
-class Interval(Settings):
-    """Bootstrap over cells behind the intervals on held-out batches."""
-
-    resamples: Annotated[int, Field(ge=100)] = 2000
-    """Draws of as many cells as there are, with replacement."""
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    """Mass of the percentile interval."""
-    seed: int = 0
-    """Seed of the draws."""
-
-
 class Heldout(Settings):
     """Label prediction on held-out batches from frozen embeddings."""
 
@@ -302,3 +293,7 @@ class Benchmarks(Settings):
     """A state of one cell type that comes with a disease."""
     donor: DonorTask = DonorTask()
     """Donors by vectors made from their cells."""
+    denoise: Denoise = Denoise()
+    """Hidden counts of a cell, predicted from the others."""
+    imputation: Imputation = Imputation()
+    """Genes hidden from cells of a tissue, with and without positions."""

@@ -29,6 +29,19 @@ class DonorTruth(Settings):
     """Log effect, up or down, of the disease on each gene of a program in cells of the minor types."""
 
 
+class Tissue(Settings):
+    """Places of the cells in sections with layers, each with a program of genes of its own."""
+
+    layers: Annotated[int, Field(ge=2)] = 4
+    """Layers of a section, one above the other and of the same height, in the same order in all sections."""
+    genes: Count = 60
+    """Genes of all the programs together."""
+    effect: Annotated[float, Field(ge=0)] = 1.0
+    """Log effect of a layer on the genes of its program, in cells of every type."""
+    side: Annotated[float, Field(gt=0)] = 1000.0
+    """Width and height of a section, in micrometres."""
+
+
 class Synthetic(Settings):
     """The synthetic census: a documented generative model with planted truth."""
 
@@ -61,6 +74,8 @@ class Synthetic(Settings):
     """Share of the cells of a type that are labelled "unknown"."""
     donor_truth: DonorTruth | None = None
     """Gives the donors an age and a disease; null: they have neither."""
+    tissue: Tissue | None = None
+    """Gives the cells places in a section of their donor, and the sections layers; null: they have none."""
     seed: int = 0
     """Seed of everything drawn."""
 

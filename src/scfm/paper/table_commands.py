@@ -182,6 +182,15 @@ def donors(tidy: TidyFiles, out: Out) -> None:
     write(donors_table(read_tidy(tidy)), out, "paper table donors")
 
 
+@tables.command("imputation")
+def imputation(tidy: TidyFiles, out: Out) -> None:
+    """How well hidden counts and hidden genes are predicted."""
+    from scfm.paper.tables.imputation import imputation_table
+    from scfm.paper.tidy import read_tidy
+
+    write(imputation_table(read_tidy(tidy)), out, "paper table imputation")
+
+
 @tables.command("controls")
 def controls(
     tidy: TidyFiles,
