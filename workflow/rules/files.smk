@@ -148,8 +148,13 @@ def tasks(name):
 
 
 def prepared(task=None, model=None):
-    """Prepared datasets, of one task and for one model if named; scVI reads counts alone."""
+    """Prepared datasets, of one task and for one model's vectors if named; scVI reads counts alone.
+
+    Datasets whose every task scores expected counts need no vectors.
+    """
     names = [name for name in STUDY.named("benchmark") if name not in ABSENT]
+    if model:
+        names = [name for name in names if not tasks(name) or set(tasks(name)) - set(COUNT_TASKS)]
     if model == "scvi":
         names = [name for name in names if STUDY.sheet[name].values == "counts"]
     if task:

@@ -57,8 +57,10 @@ def bootstrap(sums: np.ndarray, interval: Interval) -> tuple[np.ndarray, np.ndar
     chance = np.full(cells, 1 / cells)
     drawn = np.concatenate([scores_of(rng.multinomial(cells, chance, size=block) @ sums) for block in blocks])
     tail = (1 - interval.confidence) / 2
-    low, high = np.nanquantile(drawn, [tail, 1 - tail], axis=0)
-    return low, high
+    ends = np.full((2, len(METRICS)), np.nan)
+    known = np.isfinite(drawn).any(0)
+    ends[:, known] = np.nanquantile(drawn[:, known], [tail, 1 - tail], axis=0)
+    return ends[0], ends[1]
 
 
 def correlations(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
