@@ -45,8 +45,9 @@ def pins(name):
 
 
 def code_of(text):
-    """What a rule's `code` names; one table stands for the tables of one rule."""
-    return tuple(name.replace("{w.table}", "controls") for name in re.findall(r'"(scfm\.[\w.:{}]+)"', text))
+    """What a rule's `code` names; one table and one task stand for the others of their rule."""
+    names = re.findall(r'"(scfm\.[\w.:{}]+)"', text)
+    return tuple(name.replace("{w.table}", "controls").replace("{w.task}", "denoise") for name in names)
 
 
 @cache
