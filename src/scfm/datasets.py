@@ -39,9 +39,14 @@ Task = Literal[
     "disease",
     "perturbation",
     "donor",
+    "denoise",
+    "imputation",
 ]
 EMBEDDING_TASKS = ("integration", "clustering", "probe", "heldout", "moa", "donor")
 """Tasks that score embeddings; each is a module and a function of it, a command, a slice of the settings and a folder
+of results of this name."""
+COUNT_TASKS = ("denoise", "imputation")
+"""Tasks that score expected counts, of systems that give them; each is a command, a slice of the settings and a folder
 of results of this name."""
 HELD_OUT = ("heldout", "finetune")
 """Tasks that need some batches held out."""

@@ -170,6 +170,18 @@ class Model:
             system = self.about["settings"]["system"]
             raise ScfmError(f"run '{self.about['run']}': {verb} needs a system of gene tokens, '{system}' is none")
 
+    def must_expect_counts(self, verb: str) -> None:
+        """Raise a sentence if the system gives no expected counts, which a verb asks for.
+
+        Raises:
+            ScfmError: it does not.
+        """
+        if not self.network.settings.expects_counts:
+            system = self.about["settings"]["system"]
+            raise ScfmError(
+                f"run '{self.about['run']}': {verb} needs a system with expected counts, '{system}' is none"
+            )
+
     def must_annotate(self) -> None:
         """Raise a sentence if the model has no head of cell types.
 

@@ -1,4 +1,4 @@
-"""A trained model of a system that reads sets of cells: its vectors depend on which cells are read together."""
+"""A trained model of a system that reads sets of cells: what it says depends on which cells are read together."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ SEED = (0,)
 
 
 class SetModel(Model):
-    """Embeds cells together with those of their group."""
+    """Embeds cells together with those of their group, and says what counts it expects of them."""
 
     def embed(
         self,
@@ -61,8 +61,80 @@ class SetModel(Model):
                     tables.setdefault(name, np.empty((adata.n_obs, part.shape[1]), np.float32))[rows] = part
         return {name: tables[name] for name in names}
 
+    def expected(
+        self,
+        adata: "AnnData",
+        values: str = "counts",
+        group_key: str | Sequence[str] | None = None,
+        positions: bool = True,
+        genes: Sequence[str] | None = None,
+        batch_cells: int = 1024,
+    ) -> np.ndarray:
+        """Expected counts, float32 [cells, genes], on the linear scale of the input; of lognorm values before the log.
+
+        A gene that is 0 in the input is predicted from the other genes and cells, as if it had not been measured. The
+        dataset is one that the training did not know, which the settings say how to take.
+
+        Args:
+            adata, values, batch_cells, group_key: as `embed`.
+            positions: whether coordinates are read, where there are some.
+            genes: names as `find` knows them; None for the columns of `adata` that the model knows, in their order.
+
+        Raises:
+            ScfmError: as `embed`; the system gives no expected counts; a gene that the model does not know.
+        """
+        index = self.gene_index(adata.var_names if genes is None else genes, every=genes is not None)
+        table = np.empty((adata.n_obs, len(index)), np.float32)
+        for rows, block in self.expected_blocks(adata, index, values, group_key, positions, batch_cells):
+            table[rows] = block
+        return table
+
+    def gene_index(self, names: Sequence[str], every: bool) -> np.ndarray:
+        """int64 [known], genes of the vocabulary that are named, in their order.
+
+        Raises:
+            ScfmError: with `every`, one is not known.
+        """
+        index = self.find(names)
+        if every and (index < 0).any():
+            unknown = [name for name, place in zip(names, index, strict=True) if place < 0]
+            raise ScfmError(f"genes: the model does not know '{unknown[0]}' ({len(unknown):,} unknown); leave them out")
+        return index[index >= 0]
+
+    def expected_blocks(
+        self,
+        adata: "AnnData",
+        genes: np.ndarray,
+        values: str = "counts",
+        group_key: str | Sequence[str] | None = None,
+        positions: bool = True,
+        batch_cells: int = 1024,
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Row numbers and expected counts, float32 [rows, genes], whole sets at a time, so that no table is whole.
+
+        Args:
+            genes: int64, of the vocabulary. Others: as `expected`.
+
+        Raises:
+            ScfmError: as `expected`.
+        """
+        self.must_expect_counts("expected")
+        import torch
+
+        wanted = torch.from_numpy(genes).to(self.device)
+        for rows, cells, measured in self.batches(adata, values, batch_cells, group_key, positions):
+            with torch.inference_mode(), self.autocast():
+                view = self.network.view(cells.to(self.device), measured.to(self.device), None, "embed")
+                block = self.network.expected(view, wanted).float().cpu().numpy()
+            yield rows, block
+
     def batches(
-        self, adata: "AnnData", values: str, batch_cells: int, group_key: str | Sequence[str] | None
+        self,
+        adata: "AnnData",
+        values: str,
+        batch_cells: int,
+        group_key: str | Sequence[str] | None,
+        positions: bool = True,
     ) -> "Iterator[tuple[np.ndarray, Cells, torch.Tensor]]":
         """Row numbers, cells with the label `set`, and bool [1, genes] the genes that are there; whole sets at a time.
 
@@ -77,7 +149,7 @@ class SetModel(Model):
         counts = match(adata, index, self.genes, values)
         measured = torch.from_numpy(np.isin(np.arange(len(self.gene_table)), index))[None]
         order, number = deal(np.arange(adata.n_obs), groups_of(adata.obs, sets.by, group_key), sets.cells, SEED)
-        places = coordinates(adata)
+        places = coordinates(adata) if positions else {}
         edges = np.flatnonzero(np.diff(number, prepend=-1, append=number[-1] + 1))
         start = 0
         while start < len(edges) - 1:

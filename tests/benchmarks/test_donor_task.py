@@ -27,7 +27,8 @@ from scfm.benchmarks.donor_probe import (
 )
 from scfm.benchmarks.donor_retrieval import retrieval
 from scfm.benchmarks.donor_vectors import halved, moments
-from scfm.benchmarks.task_settings import DonorTask, Interval
+from scfm.benchmarks.interval import Interval
+from scfm.benchmarks.task_settings import DonorTask
 from scfm.errors import ScfmError
 
 QUICK = DonorTask(repeats=2)

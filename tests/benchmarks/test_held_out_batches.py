@@ -10,10 +10,11 @@ from typer.testing import CliRunner
 
 from scfm.benchmarks.commands import app
 from scfm.benchmarks.heldout import heldout
+from scfm.benchmarks.interval import Interval
 from scfm.benchmarks.metrics.classification import bootstrap, held_out_scores
 from scfm.benchmarks.settings import Split
 from scfm.benchmarks.split import check_sides, hold_out
-from scfm.benchmarks.task_settings import Heldout, Interval
+from scfm.benchmarks.task_settings import Heldout
 from scfm.errors import ScfmError
 
 FACTS = {"values": "counts", "contaminated": "false", "organism": "Homo sapiens"}

@@ -22,7 +22,7 @@ rule table_of_ablations:
         tidy=options("--tidy", tidy_files(ablation_models())),
         models=[f"--model {run}/{seed}={model_folder(run, seed)}" for run, seed in ablation_models()],
         min_nonzero=STUDY.learnability.min_nonzero,
-        code=code("scfm.paper.table_commands:ablations"),
+        code=code("scfm.paper.optional_commands:ablations"),
     shell:
         "python -m scfm paper table ablations {params.pairs} {params.tidy} {params.models}"
         " --min-nonzero {params.min_nonzero} --out {output} 2>&1 | tee {log}"

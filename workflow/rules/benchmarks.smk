@@ -232,6 +232,39 @@ rule ontology:
         " --out {output.table} --out-types {output.types} --out-nodes {output.nodes} 2>&1 | tee {log}"
 
 
+# Counts that a model expects of hidden entries: the task's name is its command, its settings and its folder.
+rule expected_counts:
+    input:
+        datasets=lambda w: prepared(w.task),
+        contamination=lambda w: contamination(w.run),
+        model=RESULTS / "pretrain" / "{run}" / "{seed}" / "model.safetensors",
+    output:
+        BENCHMARKS / "{task}" / "{run}" / "{seed}.csv",
+    log:
+        LOGS / "benchmarks" / "{task}" / "{run}-{seed}.log",
+    benchmark:
+        RESULTS / "benchmark" / "benchmarks" / "{task}-{run}-{seed}.tsv"
+    wildcard_constraints:
+        task="|".join(COUNT_TASKS),
+    conda:
+        "../../envs/model.yaml"
+    resources:
+        **gpus(lambda w: min(GPUS, 1)),
+        mem_mb=8000,
+        runtime=240,
+    params:
+        model=lambda w: model_folder(w.run, w.seed),
+        study=STUDY.name,
+        settings=lambda w: as_json(getattr(STUDY.benchmarks, w.task)),
+        scvi=lambda w: fitted_beside(w.task),
+        device=STUDY.shared.device,
+        code=lambda w: code(f"scfm.benchmarks.task_commands:{w.task}", *model_code(w.run)),
+    shell:
+        "python -m scfm benchmarks {wildcards.task} {input.datasets} --model {params.model} --run {wildcards.run}"
+        " --seed {wildcards.seed} --study {params.study} --settings {params.settings:q} {params.scvi}"
+        " --contamination {input.contamination} --device {params.device} --out {output} 2>&1 | tee {log}"
+
+
 rule finetune:
     input:
         datasets=prepared("finetune"),

@@ -5,7 +5,7 @@ import shlex
 from scfm.benchmarks.settings import Exposure
 from scfm.corpus.settings import BuildSettings, SourceSettings
 from scfm.corpus.synthetic import corpus_names, dataset_row
-from scfm.datasets import EMBEDDING_TASKS
+from scfm.datasets import COUNT_TASKS, EMBEDDING_TASKS
 from scfm.embeddings import Vectors
 from scfm.genes import HUMAN
 from scfm.learnability import FILES as LEARNABILITY_FILES
@@ -47,6 +47,7 @@ FROM_TIDY = {
     "heldout": "heldout",
     "ontology": "ontology",
     "donors": "donors",
+    "imputation": "imputation",
     "controls": "controls",
     "ranks": "ranks",
 }
@@ -147,8 +148,13 @@ def tasks(name):
 
 
 def prepared(task=None, model=None):
-    """Prepared datasets, of one task and for one model if named; scVI reads counts alone."""
+    """Prepared datasets, of one task and for one model's vectors if named; scVI reads counts alone.
+
+    Datasets whose every task scores expected counts need no vectors.
+    """
     names = [name for name in STUDY.named("benchmark") if name not in ABSENT]
+    if model:
+        names = [name for name in names if not tasks(name) or set(tasks(name)) - set(COUNT_TASKS)]
     if model == "scvi":
         names = [name for name in names if STUDY.sheet[name].values == "counts"]
     if task:
@@ -217,8 +223,27 @@ def finetune_models(among=None):
     return [(run, seed) for run, seed in able if run in runs and prepared("finetune")]
 
 
+def count_files(among=None):
+    """Tidy tables of the tasks that score expected counts, of all the models that give them or those among some."""
+    chosen = models() if among is None else among
+    able = [(run, seed) for run, seed in chosen if run in STUDY.runs and STUDY.runs[run].model.expects_counts]
+    return [
+        BENCHMARKS / task / run / f"{seed}.csv"
+        for task in COUNT_TASKS
+        for run, seed in able
+        if prepared(task) and STUDY.scores(task, run, seed)
+    ]
+
+
+def fitted_beside(task):
+    """Options for the baseline that a task of expected counts fits itself."""
+    asked = task == "denoise" and "scvi" in BASELINES
+    return f"--scvi {shlex.quote(as_json(BASELINES['scvi']))}" if asked else ""
+
+
 def tidy_files(among=None):
     """Every tidy table of the benchmarks, or those of some models."""
     files = [file for task in (*EMBEDDING_TASKS, "disease") for file in task_files(task, among)]
+    files += count_files(among)
     files += [BENCHMARKS / "ontology" / run / f"{seed}.csv" for run, seed in ontology_models(among)]
     return files + [BENCHMARKS / "finetune" / run / f"{seed}.csv" for run, seed in finetune_models(among)]

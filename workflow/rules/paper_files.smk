@@ -20,6 +20,7 @@ def table_files():
     there["table4"] = contrasts()
     there["donors"] = task_files("donor")
     there["systems"] = published_systems()
+    there["imputation"] = count_files()
     there |= {task: asks_for(task) for task in WITH_NEEDS}
     there |= dict.fromkeys((f"table{number}" for number in range(9, 14)), prepared("clustering"))
     return [table_file(name) for name in [*names, "table14", "inconsistencies"] if there.get(name, True)]

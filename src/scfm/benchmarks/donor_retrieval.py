@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from scfm.benchmarks.donor_probe import nearest
+from scfm.benchmarks.interval import Interval
 from scfm.benchmarks.results import Measurement
-from scfm.benchmarks.task_settings import Interval
 
 METRIC = "retrieval_top1"
 

@@ -47,13 +47,15 @@ def prepare(
     Returns:
         AnnData: X CSR float32 [cells, genes], values as deposited; var_names approved symbols, unique; obs strings
         dataset, cell_type, cell_type_ontology_term_id, batch, donor, split, condition, those of `PERTURBED`, sample and
-        `target_<column>` that the dataset names, and bool contaminated; uns["scfm"] a flat mapping of facts and counts
-        of what was left out. Cells without any known gene are left out.
+        `target_<column>` that the dataset names, bool contaminated, and float x and y if the deposit has coordinates
+        (first two columns of `obsm["spatial"]`); uns["scfm"] a flat mapping of facts and counts of what was left out.
+        Cells without any known gene are left out.
 
     Raises:
-        ScfmError: what `read_deposit` raises; no orthologs of another species; no known gene; no cell with a known
-            gene; an ontology id that is not a live term; a single batch where the dataset names a batch column and is
-            asked for integration; a value of `contaminated` that does not occur; what `hold_out` raises.
+        ScfmError: what `read_deposit` raises; coordinates that are none; no orthologs of another species; no known
+            gene; no cell with a known gene; an ontology id that is not a live term; a single batch where the dataset
+            names a batch column and is asked for integration; a value of `contaminated` that does not occur; what
+            `hold_out` raises.
     """
     import anndata
 
@@ -68,6 +70,8 @@ def prepare(
     if library is not None:
         obs["mechanism"] = mechanisms(deposit.obs["catalog"].iloc[alive], library, path)
     tasks = dataset.tasks if settings.tasks is None else settings.tasks
+    if "spatial" in deposit.obsm:
+        obs["x"], obs["y"] = _coordinates(deposit, path)[alive].T
     _check_batches(obs, tasks, settings, path)
     held_out = ""
     if set(tasks) & set(HELD_OUT):
@@ -189,6 +193,14 @@ def _obs(deposit: "pd.DataFrame", settings: Preparation, path: Path) -> "pd.Data
     else:
         obs["contaminated"] = marked
     return obs
+
+
+def _coordinates(deposit: "AnnData", path: Path) -> np.ndarray:
+    """float64 [cells, 2]."""
+    table = np.asarray(deposit.obsm["spatial"])
+    if table.ndim != 2 or table.shape[1] < 2 or table.dtype.kind not in "fiu":
+        raise ScfmError(f"{path}: obsm 'spatial' must hold numbers in two columns, x and y; found shape {table.shape}")
+    return table[:, :2].astype(np.float64)
 
 
 def _check_batches(obs: "pd.DataFrame", tasks: tuple[str, ...], settings: Preparation, path: Path) -> None:

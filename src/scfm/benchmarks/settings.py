@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from scfm.benchmarks.count_settings import Denoise, Imputation
 from scfm.benchmarks.task_settings import (
     Clustering,
     Disease,
@@ -131,3 +132,7 @@ class Benchmarks(Settings):
     """A state of one cell type that comes with a disease."""
     donor: DonorTask = DonorTask()
     """Donors by vectors made from their cells."""
+    denoise: Denoise = Denoise()
+    """Hidden counts of a cell, predicted from the others."""
+    imputation: Imputation = Imputation()
+    """Genes hidden from cells of a tissue, with and without positions."""

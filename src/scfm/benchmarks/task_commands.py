@@ -8,15 +8,18 @@ import typer
 from scfm.benchmarks.options import Datasets, Device, Embeddings, Out, Run, Seed, Seen, Slice, Study
 from scfm.benchmarks.task_settings import (
     Clustering,
+    Denoise,
     Disease,
     DonorTask,
     FinetuneTask,
     Heldout,
+    Imputation,
     Integration,
     Moa,
     OntologyTask,
     PerturbationTask,
     Probe,
+    Scvi,
 )
 from scfm.errors import ScfmError
 from scfm.settings import parse
@@ -200,6 +203,60 @@ def finetune(
     table = finetune_all(scfm.load(model, device), datasets, task, seen, study=study, run=run, seed=seed)
     write_tidy(out, table)
     print(_mean_line("finetune", table, "macro_f1"))
+
+
+@app.command()
+def denoise(
+    datasets: Datasets,
+    model: Annotated[Path, typer.Option(help="model directory")],
+    run: Run,
+    seed: Seed,
+    study: Study,
+    out: Out,
+    settings: Slice = "{}",
+    scvi: Annotated[
+        str | None, typer.Option(help="settings of the baseline scVI as JSON; left out without them")
+    ] = None,
+    contamination: Seen = None,
+    device: Device = "auto",
+) -> None:
+    """Hidden counts of a cell, predicted from the others."""
+    import scfm
+    from scfm.benchmarks.denoise import denoise as score
+    from scfm.benchmarks.results import write_tidy
+    from scfm.benchmarks.seen import read_contamination
+
+    task = parse(Denoise, settings, "--settings")
+    baseline = parse(Scvi, scvi, "--scvi") if scvi else None
+    seen = read_contamination(contamination) if contamination else None
+    table = score(scfm.load(model, device), datasets, task, baseline, seen, study=study, run=run, seed=seed)
+    write_tidy(out, table)
+    print(_mean_line("denoise", table, "rmse"))
+
+
+@app.command()
+def imputation(
+    datasets: Datasets,
+    model: Annotated[Path, typer.Option(help="model directory")],
+    run: Run,
+    seed: Seed,
+    study: Study,
+    out: Out,
+    settings: Slice = "{}",
+    contamination: Seen = None,
+    device: Device = "auto",
+) -> None:
+    """Genes hidden from cells of a tissue, with and without positions."""
+    import scfm
+    from scfm.benchmarks.imputation import imputation as score
+    from scfm.benchmarks.results import write_tidy
+    from scfm.benchmarks.seen import read_contamination
+
+    task = parse(Imputation, settings, "--settings")
+    seen = read_contamination(contamination) if contamination else None
+    table = score(scfm.load(model, device), datasets, task, seen, study=study, run=run, seed=seed)
+    write_tidy(out, table)
+    print(_mean_line("imputation", table, "pearson_median"))
 
 
 def _mean_line(task: str, table: "pd.DataFrame", metric: str) -> str:

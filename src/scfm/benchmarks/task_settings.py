@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from scfm.benchmarks.interval import Interval
 from scfm.finetuning import Finetuning
 from scfm.perturbation.settings import Holdout, Quality, Scoring
 from scfm.settings import Settings
@@ -75,17 +76,6 @@ class OntologyTask(Settings):
         if min(levels) < 1:
             raise ValueError("levels start at 1, the children of the root")
         return levels
-
-
-class Interval(Settings):
-    """Bootstrap over cells behind the intervals on held-out batches."""
-
-    resamples: Annotated[int, Field(ge=100)] = 2000
-    """Draws of as many cells as there are, with replacement."""
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    """Mass of the percentile interval."""
-    seed: int = 0
-    """Seed of the draws."""
 
 
 class Heldout(Settings):

@@ -20,6 +20,19 @@ class DonorTruth(Settings):
     """Log effect, up or down, of the disease on each gene of a program in cells of the minor types."""
 
 
+class Tissue(Settings):
+    """Places of the cells in sections with layers, each with a program of genes of its own."""
+
+    layers: Annotated[int, Field(ge=2)] = 4
+    """Layers of a section, one above the other and of the same height, in the same order in all sections."""
+    genes: Count = 60
+    """Genes of all the programs together."""
+    effect: Annotated[float, Field(ge=0)] = 1.0
+    """Log effect of a layer on the genes of its program, in cells of every type."""
+    side: Annotated[float, Field(gt=0)] = 1000.0
+    """Width and height of a section, in micrometres."""
+
+
 class Screen(Settings):
     """A screen of perturbations beside the synthetic census, with planted effects; by default of the size of a toy."""
 
@@ -79,6 +92,8 @@ class Synthetic(Settings):
     """Share of the cells of a type that are labelled "unknown"."""
     donor_truth: DonorTruth | None = None
     """Gives the donors an age and a disease; null: they have neither."""
+    tissue: Tissue | None = None
+    """Gives the cells places in a section of their donor, and the sections layers; null: they have none."""
     screen: Screen | None = None
     """A screen of perturbations beside the census (`planted:screen`); null: none. The census is the same with it."""
     seed: int = 0

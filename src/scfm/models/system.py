@@ -33,6 +33,16 @@ class SystemSettings(Settings):
         return False
 
     @property
+    def expects_counts(self) -> bool:
+        """Whether the network gives expected counts of genes, which denoising and imputation score."""
+        return False
+
+    @property
+    def reads_positions(self) -> bool:
+        """Whether coordinates of the cells change what the network says of them."""
+        return False
+
+    @property
     def cell_encoder(self) -> "CellEncoder | None":
         """The run whose cell vectors the system reads in the place of counts."""
         return None

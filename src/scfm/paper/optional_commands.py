@@ -1,11 +1,11 @@
-"""`scfm paper table`: tables of tasks whose datasets a study may lack."""
+"""`scfm paper table`: tables of what a study may lack."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from scfm.options import named
+from scfm.options import by_run_and_seed, named
 from scfm.paper.options import Needs, Out, PublishedFile, TidyIfAny, write
 
 app = typer.Typer()
@@ -40,3 +40,20 @@ def systems(
     from scfm.paper.tidy import read_results
 
     write(systems_table(read_results(tidy or []), published), out, "paper table systems")
+
+
+@app.command()
+def ablations(
+    pair: Annotated[list[str], typer.Option(help="ABLATION=BASE: two runs; repeat for each ablation.")],
+    model: Annotated[list[str], typer.Option(help="RUN/SEED=FOLDER: model directory; repeat for each run and seed.")],
+    min_nonzero: Annotated[int, typer.Option(help="Fewest nonzero validation targets of a gene that counts.")],
+    out: Out,
+    tidy: Annotated[list[Path] | None, typer.Option(help="Tidy results; repeat for each file.")] = None,
+) -> None:
+    """Runs that differ in one thing, side by side."""
+    from scfm.paper.tables.ablations import ablations as ablation_table
+    from scfm.paper.tidy import read_tidy
+
+    pairs = {name: str(base) for name, base in named(pair, "--pair").items()}
+    models = by_run_and_seed(model, "--model")
+    write(ablation_table(pairs, read_tidy(tidy) if tidy else None, models, min_nonzero), out, "paper table ablations")

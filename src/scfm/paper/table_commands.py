@@ -182,6 +182,15 @@ def donors(tidy: TidyFiles, out: Out) -> None:
     write(donors_table(read_tidy(tidy)), out, "paper table donors")
 
 
+@tables.command("imputation")
+def imputation(tidy: TidyFiles, out: Out) -> None:
+    """How well hidden counts and hidden genes are predicted."""
+    from scfm.paper.tables.imputation import imputation_table
+    from scfm.paper.tidy import read_tidy
+
+    write(imputation_table(read_tidy(tidy)), out, "paper table imputation")
+
+
 @tables.command("controls")
 def controls(
     tidy: TidyFiles,
@@ -221,23 +230,6 @@ def pairs(
 
     chosen = [parse_contrast(text) for text in contrast]
     write(pair_table(read_tidy(tidy), chosen, parse(Paper, settings, "--settings")), out, "paper table pairs")
-
-
-@tables.command("ablations")
-def ablations(
-    pair: Annotated[list[str], typer.Option(help="ABLATION=BASE: two runs; repeat for each ablation.")],
-    model: Annotated[list[str], typer.Option(help="RUN/SEED=FOLDER: model directory; repeat for each run and seed.")],
-    min_nonzero: Annotated[int, typer.Option(help="Fewest nonzero validation targets of a gene that counts.")],
-    out: Out,
-    tidy: Annotated[list[Path] | None, typer.Option(help="Tidy results; repeat for each file.")] = None,
-) -> None:
-    """Runs that differ in one thing, side by side."""
-    from scfm.paper.tables.ablations import ablations as ablation_table
-    from scfm.paper.tidy import read_tidy
-
-    pairs = {name: str(base) for name, base in named(pair, "--pair").items()}
-    models = by_run_and_seed(model, "--model")
-    write(ablation_table(pairs, read_tidy(tidy) if tidy else None, models, min_nonzero), out, "paper table ablations")
 
 
 @tables.command("inconsistencies")

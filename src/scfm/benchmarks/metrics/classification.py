@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from scfm.benchmarks.interval import Interval
 from scfm.benchmarks.results import Measurement
-from scfm.benchmarks.task_settings import Interval
 
 METRICS = ("macro_f1", "accuracy")
 

@@ -22,8 +22,9 @@ CC BY 4.0, and of HGNC (CC0). Genes SYN* do not exist; which gene is annotated w
 
 A held-out dataset with its own technical effect, two batches and leaf labels is drawn from the same truth.
 
-With `donor_truth` the donors have an age and a disease (`scfm.corpus.synthetic.donors`), else the cells are the same to
-the bit as before there was such a layer.
+With `donor_truth` the donors have an age and a disease (`scfm.corpus.synthetic.donors`), with `tissue` the cells have
+places in layered sections (`scfm.corpus.synthetic.tissue`); without them the cells are the same to the bit as before
+there were such layers.
 """
 
 from pathlib import Path

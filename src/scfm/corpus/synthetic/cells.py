@@ -7,6 +7,7 @@ from scfm.corpus.settings import Synthetic
 from scfm.corpus.synthetic import HOLDOUT, corpus_names
 from scfm.corpus.synthetic.donors import with_donors
 from scfm.corpus.synthetic.genes import DATA, LATENTS
+from scfm.corpus.synthetic.tissue import with_places
 
 ASSAYS = ("10x 3' v2", "10x 3' v3", "10x 5' v1", "Drop-seq")
 TISSUES = ("blood", "bone marrow", "spleen", "lymph node")
@@ -27,7 +28,7 @@ def cell_table(settings: Synthetic) -> pd.DataFrame:
 
     Columns: dataset_id, type (row of `cell_types`), cell_type_ontology_term_id, donor_id, batch, tissue, assay,
     sex, state ("good", "empty" or "dying"), depth (multiplier of the expected counts), cell_cycle, dissociation; with
-    `donor_truth` also age (years) and disease.
+    `donor_truth` also age (years) and disease; with `tissue` also x, y (micrometres) and layer.
     """
     types = cell_types(settings)
     names, sizes = [*corpus_names(settings), HOLDOUT], [*_sizes(settings), settings.holdout_cells]
@@ -50,7 +51,8 @@ def cell_table(settings: Synthetic) -> pd.DataFrame:
     cells = pd.concat(tables, ignore_index=True)
     cells["depth"] *= cells["state"].map({"good": 1.0, "empty": 0.03, "dying": 0.7})
     cells[list(LATENTS)] = rng.normal(size=(len(cells), 2))
-    return with_donors(cells, types, settings) if settings.donor_truth else cells
+    cells = with_donors(cells, types, settings) if settings.donor_truth else cells
+    return with_places(cells, settings) if settings.tissue else cells
 
 
 def _sizes(settings: Synthetic) -> list[int]:

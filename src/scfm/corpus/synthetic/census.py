@@ -13,6 +13,7 @@ from scfm.corpus.synthetic.annotation import non_coding, write_annotation
 from scfm.corpus.synthetic.cells import cell_table, cell_types
 from scfm.corpus.synthetic.counts import draw_counts
 from scfm.corpus.synthetic.genes import DATA, gene_table
+from scfm.corpus.synthetic.tissue import PLACES
 from scfm.files import whole
 from scfm.ontology import Ontology
 
@@ -87,7 +88,10 @@ def _deposit(
     rng = np.random.default_rng([settings.seed, 7, int(cells.index[0])])
     other = csr_matrix(rng.poisson(0.3 * cells["depth"].to_numpy()[:, None], (len(cells), len(non_coding()))))
     var = pd.DataFrame({"ensembl": [*genes["ensembl"], *[""] * other.shape[1]]}, index=[*genes["gene"], *non_coding()])
-    return anndata.AnnData(csr_matrix(hstack([counts, other]), dtype=np.float32), obs=obs, var=var)
+    places = {"spatial": cells[list(PLACES)].to_numpy()} if settings.tissue else None
+    if settings.tissue:
+        obs["planted_layer"] = cells["layer"].to_numpy()
+    return anndata.AnnData(csr_matrix(hstack([counts, other]), dtype=np.float32), obs=obs, var=var, obsm=places)
 
 
 def _truth(

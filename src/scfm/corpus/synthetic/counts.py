@@ -7,6 +7,7 @@ from scipy.sparse import csc_matrix, csr_matrix, hstack
 from scfm.corpus.settings import Synthetic
 from scfm.corpus.synthetic.donors import in_state, state_effects
 from scfm.corpus.synthetic.genes import LATENTS
+from scfm.corpus.synthetic.tissue import layer_effects
 
 BLOCK = 256
 TYPE_SD = (1.4, 1.1, 1.0)
@@ -27,6 +28,7 @@ def draw_counts(cells: pd.DataFrame, types: pd.DataFrame, genes: pd.DataFrame, s
     technical = _Technical(cells, len(genes), settings)
     effects = type_effects(types, settings.planted, np.random.default_rng([settings.seed, 3]))
     ill, state = (in_state(cells, types), state_effects(genes, settings)) if settings.donor_truth else (None, None)
+    layers = layer_effects(genes, settings) if settings.tissue else None
     blocks = []
     for start in range(0, len(genes), BLOCK):
         part = genes.iloc[start : start + BLOCK]
@@ -36,6 +38,8 @@ def draw_counts(cells: pd.DataFrame, types: pd.DataFrame, genes: pd.DataFrame, s
         log_rate += np.log(cells["depth"].to_numpy())[:, None]
         if state is not None:
             log_rate += ill[:, None] * state[start : start + len(part)]
+        if layers is not None:
+            log_rate += layers[cells["layer"].to_numpy(), start : start + len(part)]
         dying = (cells["state"] == "dying").to_numpy()[:, None] & part["gene"].str.startswith("MT-").to_numpy()
         log_rate += DYING_LOG * dying
         good = ((cells["state"] == "good") & (cells["dataset_id"] != cells["dataset_id"].iloc[-1])).to_numpy()

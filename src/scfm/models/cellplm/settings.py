@@ -166,3 +166,13 @@ class Cellplm(SystemSettings):
     def poolings(self) -> tuple[str, ...]:
         """Names of the cell embeddings that the model offers: the mean of the latent, and the encoder's output."""
         return ("latent", "cell")
+
+    @property
+    def expects_counts(self) -> bool:
+        """The decoder gives the mean of each gene."""
+        return True
+
+    @property
+    def reads_positions(self) -> bool:
+        """Where there is a position code."""
+        return self.positions is not None
