@@ -33,6 +33,10 @@ PULSAR = {
     "transformer": {"hidden": 16, "heads": 2, "ffn": 16, "encoder_layers": 1, "decoder_layers": 1},
     "masking": {"hidden": 8, "programs": 3},
 }
+STACK = {
+    "transformer": {"modules": 4, "width": 4, "layers": 1, "heads": 2, "set_heads": 2, "ffn": 8},
+    "sets": {"by": ["dataset", "donor"], "cells": 6},
+}
 
 
 def settings(system, model, **training):
@@ -70,7 +74,9 @@ def weights(folder):
     return scfm.load(folder, "cpu").network.state_dict()
 
 
-RUNS = [("cellplm", CELLPLM), ("pulsar", PULSAR)]
+RUNS = [("cellplm", CELLPLM), ("pulsar", PULSAR), ("stack", STACK)]
+MAIN = {"cellplm": "cell", "pulsar": "reconstruction", "stack": "masked"}
+"""The loss of validation that is watched."""
 
 
 @pytest.mark.parametrize(("system", "model"), RUNS)
@@ -100,7 +106,7 @@ def test_a_resumed_training_is_the_undisturbed_one(system, model, fit, tmp_path,
 @pytest.mark.parametrize(("system", "model"), RUNS)
 def test_training_lowers_the_loss_of_validation(system, model, fit):
     metrics = pd.read_csv(fit(settings(system, model, epochs=12, validate_every=4), "longer") / "metrics.csv")
-    loss = metrics["validate_cell" if system == "cellplm" else "validate_reconstruction"]
+    loss = metrics[f"validate_{MAIN[system]}"]
     assert loss.iloc[-1] < loss.iloc[0]
 
 
@@ -196,7 +202,7 @@ def test_vectors_of_other_cells_or_without_number_are_refused(table, fault, toy_
 
 
 def test_bad_runs_end_with_a_sentence(shards, vectors, fit, tmp_path):
-    with pytest.raises(ScfmError, match="'nobody' is no system; choose among bmfm, cellplm, pulsar"):
+    with pytest.raises(ScfmError, match="'nobody' is no system; choose among bmfm, cellplm, pulsar, stack"):
         parse_run({"system": "nobody", "model": {}}, "test")
     with pytest.raises(ScfmError, match="reads cell vectors; name their file with --vectors"):
         train(settings("pulsar", PULSAR), "p/0", 0, shards, None, tmp_path / "w", tmp_path / "o", 0)
