@@ -9,13 +9,14 @@ from scipy.stats import pearsonr
 from scfm.benchmarks.prepare import prepare
 from scfm.benchmarks.settings import Preparation
 from scfm.corpus.build import build_soma
+from scfm.corpus.settings import Retry
 from scfm.corpus.soma import open_soma
 from scfm.corpus.synthetic import HOLDOUT, corpus_names, dataset_row, synthesize
 from scfm.corpus.synthetic.cells import cell_table, cell_types
 from scfm.corpus.synthetic.counts import draw_counts
 from scfm.corpus.synthetic.genes import gene_table
 from scfm.corpus.synthetic.tissue import layer_effects
-from scfm.corpus.synthetic_settings import Retry, Synthetic, Tissue
+from scfm.corpus.synthetic_settings import Synthetic, Tissue
 from scfm.datasets import read_datasets
 from scfm.genes import read_hgnc
 

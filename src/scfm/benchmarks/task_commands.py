@@ -5,21 +5,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scfm.benchmarks.count_settings import Denoise, Imputation
 from scfm.benchmarks.options import Datasets, Device, Embeddings, Out, Run, Seed, Seen, Slice, Study
+from scfm.benchmarks.settings import Scvi
 from scfm.benchmarks.task_settings import (
     Clustering,
-    Denoise,
     Disease,
     DonorTask,
     FinetuneTask,
     Heldout,
-    Imputation,
     Integration,
     Moa,
     OntologyTask,
     PerturbationTask,
     Probe,
-    Scvi,
 )
 from scfm.errors import ScfmError
 from scfm.settings import parse

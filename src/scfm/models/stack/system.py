@@ -8,9 +8,9 @@ from torch import Tensor
 from scfm.corpus import Reader, mean_counts
 from scfm.errors import ScfmError
 from scfm.models.grouping import group_codes
+from scfm.models.prepared import Material, Prepared
 from scfm.models.stack.network import Network
 from scfm.models.stack.settings import Prompt, Stack
-from scfm.models.system import Material, Prepared
 from scfm.ontology import UNKNOWN, LabelTree
 
 MOST_MEANS = 100_000
