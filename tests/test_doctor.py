@@ -156,7 +156,7 @@ def test_settings_that_are_wrong_are_what_is_missing(study, clone, roomy):
     path = clone / "config" / "studies" / "tiny.yaml"
     path.write_text(path.read_text().replace("check_run: wced_hce", "check_run: bert"))
     assert "check_run 'bert'" in study("tiny").text()
-    with pytest.raises(ScfmError, match="'nope' does not exist; choose one of demo, mini, paper, tiny"):
+    with pytest.raises(ScfmError, match="'nope' does not exist; choose one of demo, mini, mini_systems, paper, systems, tiny"):
         study("nope")
 
 
@@ -283,8 +283,9 @@ def test_no_slurm(programs, tmp_path):
 def test_everything_is_said_in_aligned_lines(clone):
     findings = examine(clone / "config", mirror=clone / "nowhere")
     assert list(findings.sections) == ["versions", "devices", "attention", "disk", "mirror", "slurm", "studies"]
-    assert [name for name, _ in findings.sections["studies"]] == ["demo", "mini", "paper", "tiny"]
-    assert findings.not_ready >= {"mini", "paper"}
+    named = [name for name, _ in findings.sections["studies"]]
+    assert named == ["demo", "mini", "mini_systems", "paper", "systems", "tiny"]
+    assert findings.not_ready >= {"mini", "mini_systems", "paper"}
     assert dict(findings.sections["versions"])["scanpy"].split()[0] == version("scanpy")
     lines = as_text(findings).splitlines()
     column = lines[1].index(lines[1].split()[1])
