@@ -156,7 +156,8 @@ def test_settings_that_are_wrong_are_what_is_missing(study, clone, roomy):
     path = clone / "config" / "studies" / "tiny.yaml"
     path.write_text(path.read_text().replace("check_run: wced_hce", "check_run: bert"))
     assert "check_run 'bert'" in study("tiny").text()
-    with pytest.raises(ScfmError, match="'nope' does not exist; choose one of demo, mini, mini_systems, paper, systems, tiny"):
+    known = "demo, mini, mini_systems, paper, systems, tiny"
+    with pytest.raises(ScfmError, match=f"'nope' does not exist; choose one of {known}"):
         study("nope")
 
 
