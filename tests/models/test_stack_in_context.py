@@ -84,7 +84,7 @@ def found(network, screen):
 
 
 def test_an_unseen_condition_is_carried_to_a_type_that_the_prompt_lacks(found):
-    # The design asks for 0.70; 0.68 was reached after these steps, and its own grew from 0.66 to 0.84 with 950.
+    # The design asks for 0.70; 0.68 was reached after these steps.
     assert found["correlation"] >= 0.65, found
     assert found["error"] <= 0.8 * found["truth"], found  # no change foretold has the error `truth`
 
