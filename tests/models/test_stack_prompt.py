@@ -16,11 +16,12 @@ from scfm.models.tasks import combine
 
 GENES, CELLS = 40, 240
 SMALL = {"modules": 6, "width": 8, "layers": 2, "heads": 2, "set_heads": 4, "ffn": 16}
+PROMPT = {"rows": 32, "cell_type": "cell_type"}
 MEASURED = torch.ones(1, GENES, dtype=torch.bool)
 
 
 def network(seed=0, **prompt):
-    return Network(Stack.model_validate({"transformer": SMALL, "prompt": {"rows": 32} | prompt}), GENES, 1, seed)
+    return Network(Stack.model_validate({"transformer": SMALL, "prompt": PROMPT | prompt}), GENES, 1, seed)
 
 
 def batch(condition, kind, set_of, seed=0):
@@ -39,7 +40,7 @@ def cells():
 
 
 def window(cells, generator, **prompt):
-    settings = Prompt.model_validate({"rows": 32} | prompt)
+    settings = Prompt.model_validate(PROMPT | prompt)
     return draw_window(cells, to_table(cells, GENES), cells.labels["set"], settings, generator)
 
 

@@ -48,7 +48,8 @@ def settings(system, model, **training):
 def shards(write_toy_shards, tmp_path):
     places = {"x": np.arange(240.0) % 7, "y": np.where(np.arange(240) % 3, np.arange(240.0) % 5, np.nan)}
     places["x"] = np.where(np.isnan(places["y"]), np.nan, places["x"])
-    return write_toy_shards(tmp_path / "shards", donor_id=DONORS, tissue="blood", **places)
+    condition = np.array(["control", "drug", "unknown", "other drug"])[np.arange(240) // 12 % 4]
+    return write_toy_shards(tmp_path / "shards", donor_id=DONORS, tissue="blood", condition=condition, **places)
 
 
 @pytest.fixture
@@ -108,6 +109,21 @@ def test_training_lowers_the_loss_of_validation(system, model, fit):
     metrics = pd.read_csv(fit(settings(system, model, epochs=12, validate_every=4), "longer") / "metrics.csv")
     loss = metrics[f"validate_{MAIN[system]}"]
     assert loss.iloc[-1] < loss.iloc[0]
+
+
+def test_conditions_are_learned_from_prompts(fit):
+    prompted = STACK | {"sets": {"by": ["dataset"], "cells": 24}, "prompt": {"rows": 12, "teacher_every": 2}}
+    folder = fit(settings("stack", prompted), "prompted")
+    losses = pd.read_csv(folder / "metrics.csv").filter(regex="validate_")
+    assert set(losses) == {f"validate_{name}" for name in ("masked", "sliced", "expression", "embedding", "query")}
+    assert losses.notna().all(axis=None)
+    counts = torch.ones(30, 40)
+    generated = scfm.load(folder, "cpu").network.generate(counts, counts, torch.Generator().manual_seed(0))
+    assert generated.counts.shape == (30, 40)
+    with pytest.raises(ScfmError, match="column 'condition' nowhere says 'vehicle'"):
+        fit(settings("stack", STACK | {"prompt": {"control": "vehicle"}}), "vehicle")
+    with pytest.raises(ScfmError, match="no column 'drug', which the prompt needs"):
+        fit(settings("stack", STACK | {"prompt": {"condition": "drug"}}), "drug")
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ class Prompt(Settings):
     """Column of the cells with their condition, or their donor."""
     control: str | None = "control"
     """Its value for cells that are rewritten; none: cells of any other condition are."""
-    cell_type: str = "cell_type"
+    cell_type: str = "cell_type_ontology_term_id"
     """Column of the kind that a rewritten cell shares with the cell that it should become."""
     share: float = Field(0.25, gt=0, lt=1)
     """Share of a window that is the prompt: cells under the condition that see each other only."""
