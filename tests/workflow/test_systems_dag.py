@@ -48,6 +48,8 @@ def test_the_study_runs_and_an_edit_of_one_system_reruns_that_alone(fresh):
     file = f"config/studies/{STUDY}.yaml"
     fresh.edit(file, "    cells: 6000\n    genes", "    cells: 1500\n    genes")
     fresh.edit(file, "holdout_cells: 6000\n", "holdout_cells: 1600\n")
+    path = fresh.folder / file
+    path.write_text(path.read_text().replace("seeds: [0, 1]", "seeds: [0]"))
     short = "pretrain={training: {epochs: 2, validate_every: 2, decay_steps: 0}}"
     done = fresh.run(*TARGET, short, "--cores", "2")
     assert done.returncode == 0, done.stdout
@@ -68,5 +70,5 @@ def test_the_study_runs_and_an_edit_of_one_system_reruns_that_alone(fresh):
     fresh.edit("src/scfm/models/cellplm/flow.py", "EPSILON = 1e-6", "EPSILON = 2e-6")
     again = fresh.names(*TARGET, short)
     trained = {name for name in again if name.split()[0] in ("train", "train_system", "vectors", "embed_donors")}
-    assert trained == {f"train_system {run}/{seed}" for run in ("cellplm", "random_cellplm") for seed in (0, 1)}
+    assert trained == {"train_system cellplm/0", "train_system random_cellplm/0"}
     assert not {name for name in again if name.startswith("embed ") and "cellplm" not in name}
