@@ -16,7 +16,7 @@ from scfm.models.cells import ragged
 from scfm.models.tasks import combine
 from scfm.set_model import SetModel
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("imputation_toy")]
 
 GENES, LAYERS, CELLS, TISSUES, STEPS, RATE = 24, 3, 40, 16, 500, 5e-3
 SETTINGS = {

@@ -10,7 +10,7 @@ from scfm.models.stack.network import Network
 from scfm.models.stack.settings import Stack
 from scfm.models.tasks import combine
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("stack_toy")]
 
 STEPS, TISSUES, CELLS, RATE = 400, 8, 64, 3e-3
 SETTINGS = {
