@@ -38,6 +38,11 @@ is_a: CL:0000001 ! cell
 """
 
 
+def pytest_collection_modifyitems(items):
+    """Long tests first, so that no process is left with one while the others have nothing to do."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 def toy_counts(cells: int, seed: int) -> tuple[np.ndarray, pd.DataFrame]:
     """Counts int64 [cells, 40] and obs: type alpha expresses genes 0 to 9, beta 10 to 19, both 20 to 38.
 

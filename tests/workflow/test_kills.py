@@ -86,7 +86,7 @@ def test_snakemake_is_killed_six_times(finished, fresh, tiny):
 @pytest.mark.xdist_group("kills 3")
 def test_training_is_killed_four_times(edited):
     """More epochs than the study has, so that there is something to kill; twice after the first checkpoint."""
-    target = [f"{MODEL}/metrics.csv", "--cores", "1", "--config", "study=tiny", "pretrain={training: {epochs: 30}}"]
+    target = [f"{MODEL}/metrics.csv", "--cores", "1", "--config", "study=tiny", "pretrain={training: {epochs: 15}}"]
     assert edited.run(*target).returncode == 0
     undisturbed = edited.folder.with_name("undisturbed")
     shutil.copytree(edited.folder / MODEL, undisturbed / MODEL)
