@@ -44,6 +44,7 @@ def test_settings_pass_through_json_unchanged():
 
 def test_an_unknown_key_names_the_nearest_known_one():
     refuse(GOOD | {"sizs": [1]}, "unknown key 'sizs'", "did you mean 'sizes'")
+    refuse({"name": "x", "rate": 1, "inner": {"rate": 1}}, "unknown key 'rate'", "belongs elsewhere")
     refuse({"name": "x", "inner": {"rate": 1, "knd": "a"}}, "unknown key 'inner.knd'", "did you mean 'kind'")
     refuse(GOOD | {"zzz": 1}, "unknown key 'zzz'", "remove it")
 

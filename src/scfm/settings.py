@@ -35,14 +35,20 @@ def parse(model: type[Model], data: object, where: str) -> Model:
         first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"]) or "(top level)"
         if first["type"] == "extra_forbidden":
-            close = difflib.get_close_matches(str(first["loc"][-1]), _keys(model), n=1)
-            hint = f"did you mean '{close[0]}'?" if close else "remove it or see config/config.yaml for the known keys"
-            raise ScfmError(f"{where}: unknown key '{key}'; {hint}") from error
+            raise ScfmError(f"{where}: unknown key '{key}'; {_hint(str(first['loc'][-1]), _keys(model))}") from error
         if first["type"] == "missing":
             raise ScfmError(f"{where}: key '{key}' is missing; add it") from error
         reason = first["msg"].removeprefix("Value error, ")
         got = "" if isinstance(first["input"], dict) else f", got {first['input']!r}"
         raise ScfmError(f"{where}: key '{key}': {reason}{got}; correct the value") from error
+
+
+def _hint(name: str, known: set[str]) -> str:
+    """What to do about a key that is unknown where it stands."""
+    if name in known:
+        return "a key of that name belongs elsewhere; move or remove it"
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean '{close[0]}'?" if close else "remove it or see config/config.yaml for the known keys"
 
 
 def _keys(model: type[BaseModel]) -> set[str]:
