@@ -8,8 +8,8 @@ import pytest
 
 import scfm
 from scfm.model_card import model_card
-from scfm.models.description import smaller
-from scfm.models.system import SystemSettings
+from scfm.models import description
+from scfm.models.description import describe, smaller
 from scfm.pretrain.settings import parse_run
 from scfm.pretrain.train import train
 
@@ -77,7 +77,7 @@ def test_a_card_says_what_the_system_is_and_the_numbers_of_its_files(system, sys
     row = pd.read_csv(folder / "metrics.csv").iloc[-1].filter(regex="validate_")
     for name, value in row.items():
         assert f"| `{name}` | {value:.6g} | " in card
-        assert name.removeprefix("validate_") in model.network.settings.description.losses
+        assert name.removeprefix("validate_") in describe(system, model.network.settings).losses
     assert "that label" not in card
     assert "A small model:" in card
     assert "names no types" in card or system == "pulsar"
@@ -111,8 +111,7 @@ def test_a_card_says_which_cells_or_vectors_belong_together(system_folders):
 
 
 def test_a_system_that_says_nothing_of_itself_has_a_card_all_the_same(system_folders, monkeypatch):
-    kind = type(scfm.load(system_folders / "stack", "cpu").network.settings)
-    monkeypatch.setattr(kind, "description", SystemSettings.description)
+    monkeypatch.setattr(description, "find_spec", lambda name: None)
     card = model_card(system_folders / "stack")
     assert "A model of the expression of single cells" in card
     assert "The losses under Metrics" in card

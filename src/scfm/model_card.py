@@ -10,7 +10,7 @@ from scfm.errors import ScfmError
 from scfm.files import must_exist
 from scfm.finetuning.target import TARGET
 from scfm.model import Model, load
-from scfm.models.description import Description, smaller
+from scfm.models.description import Description, describe, smaller
 
 METRICS = "metrics.csv"
 TUNING = {
@@ -238,7 +238,7 @@ def _limits(model: Model) -> str:
 
 
 def _words(model: Model) -> Description:
-    return model.network.settings.description
+    return describe(model.about["settings"]["system"], model.network.settings)
 
 
 def _pretraining(model: Model) -> str:

@@ -1,6 +1,13 @@
-"""What a system says of one of its models in words, for the model card."""
+"""What a system says of one of its models in words, for the model card: `describe` of `card.py` in its folder.
+
+The words stand apart from the settings, so that an edit of them is no reason to train again.
+"""
 
 from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+
+from scfm.models.system import SystemSettings
 
 
 @dataclass(frozen=True)
@@ -19,6 +26,12 @@ class Description:
     """Task of the network to what its column `validate_…` of `metrics.csv` holds."""
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Size to its value and the published one, for the limits."""
+
+
+def describe(system: str, settings: SystemSettings) -> Description:
+    """What a system says of a model with these settings; without `card.py` it says nothing."""
+    name = f"scfm.models.{system}.card"
+    return import_module(name).describe(settings) if find_spec(name) else Description()
 
 
 def smaller(sizes: dict[str, tuple[int, int]]) -> list[str]:

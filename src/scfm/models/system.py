@@ -6,7 +6,6 @@ from types import ModuleType
 from typing import Literal
 
 from scfm import models
-from scfm.models.description import Description
 from scfm.settings import Settings
 
 
@@ -62,11 +61,6 @@ class SystemSettings(Settings):
     def files(self) -> tuple[str, ...]:
         """Files that the training reads beside the corpus."""
         return ()
-
-    @property
-    def description(self) -> Description:
-        """What the model card says of the network and its objectives."""
-        return Description()
 
     def must_fit(self, epochs: int) -> None:
         """Raise ValueError if the settings make no sense in a training of so many epochs."""

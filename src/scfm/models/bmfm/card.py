@@ -1,11 +1,7 @@
 """What the model card says of a BMFM model."""
 
-from typing import TYPE_CHECKING
-
+from scfm.models.bmfm.settings import Bmfm, Encoder
 from scfm.models.description import Description
-
-if TYPE_CHECKING:
-    from scfm.models.bmfm.settings import Bmfm
 
 OBJECTIVES = {
     "mlm": "masked values (MLM): the values of hidden genes are predicted at their own positions",
@@ -24,10 +20,8 @@ MEANINGS = {
 }
 
 
-def describe(settings: "Bmfm") -> Description:
+def describe(settings: Bmfm) -> Description:
     """Objective, heads, encoder and tokens of a cell."""
-    from scfm.models.bmfm.settings import Encoder
-
     encoder, tokens, published = settings.encoder, settings.input, Encoder()
     heads = [f"Label `{head.label}`: {LOSSES[head.loss]}, weight {head.weight:g}." for head in settings.heads]
     return Description(

@@ -4,9 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from scfm.models.bmfm.card import describe
 from scfm.models.bmfm.objectives import LabelObjective, Mlm, Wced
-from scfm.models.description import Description
 from scfm.models.system import SystemSettings
 from scfm.settings import Settings
 
@@ -247,11 +245,6 @@ class Bmfm(SystemSettings):
     def files(self) -> tuple[str, ...]:
         """The file of gene vectors, if the input has some."""
         return (self.input.gene_vectors.file,) if self.input.gene_vectors else ()
-
-    @property
-    def description(self) -> Description:
-        """What the model card says of it."""
-        return describe(self)
 
     def must_fit(self, epochs: int) -> None:
         """Heads are those of pretraining, and each counts in some epoch."""

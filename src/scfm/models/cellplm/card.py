@@ -1,11 +1,7 @@
 """What the model card says of a CellPLM model."""
 
-from typing import TYPE_CHECKING
-
+from scfm.models.cellplm.settings import Cellplm, Encoder
 from scfm.models.description import Description
-
-if TYPE_CHECKING:
-    from scfm.models.cellplm.settings import Cellplm
 
 LOSSES = {
     "masked": "mean negative log-likelihood of hidden counts, negative binomial",
@@ -15,10 +11,8 @@ LOSSES = {
 }
 
 
-def describe(settings: "Cellplm") -> Description:
+def describe(settings: Cellplm) -> Description:
     """Masked genes, prior, encoder, latent and decoder."""
-    from scfm.models.cellplm.settings import Encoder
-
     encoder, latent, masking, published = settings.encoder, settings.latent, settings.masking, Encoder()
     priors = {"mixture": "a Gaussian mixture as prior", "plain": "no prior"}
     components = f" of {latent.components} components" if latent.kind == "mixture" else ""

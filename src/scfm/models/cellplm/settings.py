@@ -5,8 +5,6 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from scfm.models.cellplm.card import describe
-from scfm.models.description import Description
 from scfm.models.sets import Sets
 from scfm.models.system import SystemSettings
 from scfm.settings import Settings
@@ -178,8 +176,3 @@ class Cellplm(SystemSettings):
     def reads_positions(self) -> bool:
         """Where there is a position code."""
         return self.positions is not None
-
-    @property
-    def description(self) -> Description:
-        """What the model card says of it."""
-        return describe(self)

@@ -1,11 +1,7 @@
 """What the model card says of a PULSAR model."""
 
-from typing import TYPE_CHECKING
-
 from scfm.models.description import Description
-
-if TYPE_CHECKING:
-    from scfm.models.pulsar.settings import Pulsar
+from scfm.models.pulsar.settings import Pulsar, Transformer
 
 LOSSES = {
     "reconstruction": "mean squared error of hidden elements of cell vectors",
@@ -17,10 +13,8 @@ LOSSES = {
 }
 
 
-def describe(settings: "Pulsar") -> Description:
+def describe(settings: Pulsar) -> Description:
     """What is hidden, what is contrasted, heads, encoder and decoder."""
-    from scfm.models.pulsar.settings import Transformer
-
     sizes, masking, sampling, published = settings.transformer, settings.masking, settings.sampling, Transformer()
     alignment = settings.alignment
     return Description(

@@ -7,8 +7,6 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from scfm.models.description import Description
-from scfm.models.pulsar.card import describe
 from scfm.models.system import CellEncoder, SystemSettings
 from scfm.settings import Settings
 
@@ -165,11 +163,6 @@ class Pulsar(SystemSettings):
     def cell_encoder(self) -> CellEncoder | None:
         """As the key `cells` says."""
         return self.cells
-
-    @property
-    def description(self) -> Description:
-        """What the model card says of it."""
-        return describe(self)
 
     @property
     def label_kinds(self) -> dict[str, str]:

@@ -1,11 +1,7 @@
 """What the model card says of a STACK model."""
 
-from typing import TYPE_CHECKING
-
 from scfm.models.description import Description
-
-if TYPE_CHECKING:
-    from scfm.models.stack.settings import Prompt, Stack
+from scfm.models.stack.settings import Prompt, Stack, Transformer
 
 LOSSES = {
     "masked": "mean negative log-likelihood of hidden counts, negative binomial",
@@ -16,10 +12,8 @@ LOSSES = {
 }
 
 
-def describe(settings: "Stack") -> Description:
+def describe(settings: Stack) -> Description:
     """Hidden genes or prompts, and the table of cells and modules."""
-    from scfm.models.stack.settings import Transformer
-
     sizes, prompt, published = settings.transformer, settings.prompt, Transformer()
     masking = prompt.masking if prompt else settings.masking
     return Description(
@@ -40,7 +34,7 @@ def describe(settings: "Stack") -> Description:
     )
 
 
-def _prompted(prompt: "Prompt | None") -> tuple[str, ...]:
+def _prompted(prompt: Prompt | None) -> tuple[str, ...]:
     if prompt is None:
         return ()
     rewritten = f"`{prompt.control}`" if prompt.control is not None else "other conditions"

@@ -2,9 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from scfm.models.description import Description
 from scfm.models.sets import Sets
-from scfm.models.stack.card import describe
 from scfm.models.system import SystemSettings
 from scfm.settings import Settings
 
@@ -136,8 +134,3 @@ class Stack(SystemSettings):
     def poolings(self) -> tuple[str, ...]:
         """Names of the cell embeddings that the model offers: all modules one after another, and their mean."""
         return ("modules", "mean")
-
-    @property
-    def description(self) -> Description:
-        """What the model card says of it."""
-        return describe(self)
