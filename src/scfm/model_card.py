@@ -121,10 +121,15 @@ def _data(model: Model, datasets: Sequence[str]) -> str:
     about, table = model.about, model.gene_table
     named = f"Datasets: {', '.join(datasets)}." if datasets else "The model directory does not record its datasets."
     ids = int((table["ensembl"].fillna("") != "").sum())
-    share = about["settings"]["corpus_fraction"]
+    share, taken = about["settings"]["corpus_fraction"], about["settings"].get("cells")
     lines = [
         f"- {_pretraining(model)}: {about['train_cells']:,} cells, validation on {about['validation_cells']:,} others.",
         *([f"- That is a share of {share:g} of the corpus."] if share < 1 else []),
+        *(
+            [f"- Of the corpus only cells whose `{taken['column']}` is {' or '.join(taken['values'])}."]
+            if taken
+            else []
+        ),
         f"- Vocabulary: {len(table):,} genes, {ids:,} of them with an Ensembl id (`genes.parquet`).",
         *(
             f"- Column `{name}` is a token: {len(values):,} values."
@@ -163,6 +168,8 @@ def _training(model: Model) -> str:
         f"{training['learning_rate']:g}, precision `{training['precision']}`, seed {about['seed']}; weights of epoch "
         f"{about['weights_of_epoch']}."
     ]
+    if start := about["settings"].get("start"):
+        lines.append(f"- Began with the weights of the run `{start['run']}`, with whose data it was trained first.")
     if not about["settings"]["trained"]:
         lines = [f"- None; weights drawn with seed {about['seed']}."]
     if tuned := about.get("finetuned"):
