@@ -125,11 +125,7 @@ def _data(model: Model, datasets: Sequence[str]) -> str:
     lines = [
         f"- {_pretraining(model)}: {about['train_cells']:,} cells, validation on {about['validation_cells']:,} others.",
         *([f"- That is a share of {share:g} of the corpus."] if share < 1 else []),
-        *(
-            [f"- Of the corpus only cells whose `{taken['column']}` is {' or '.join(taken['values'])}."]
-            if taken
-            else []
-        ),
+        *([f"- Of these only cells whose `{taken['column']}` is {' or '.join(taken['values'])}."] if taken else []),
         f"- Vocabulary: {len(table):,} genes, {ids:,} of them with an Ensembl id (`genes.parquet`).",
         *(
             f"- Column `{name}` is a token: {len(values):,} values."

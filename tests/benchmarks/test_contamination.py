@@ -59,9 +59,8 @@ def test_it_is_the_run_that_counts():
     # Of 1 and 4,000 cells a run on 1 % of the corpus takes, by the seed of the draw, none and about 40.
     cells = pd.DataFrame({"dataset_id": ["u1"] + ["u2"] * 4000, "split": "train"})
     rows = [Dataset(name="one", census_dataset_ids=("u1",)), Dataset(name="two", census_dataset_ids=("u2",))]
-    table = contamination(cells, STORED, rows, {"all": [Stage()], "less": [Stage(corpus_fraction=0.01)]}).set_index(
-        ["run", "dataset"]
-    )
+    taken = {"all": [Stage()], "less": [Stage(corpus_fraction=0.01)]}
+    table = contamination(cells, STORED, rows, taken).set_index(["run", "dataset"])
     assert table["seen"].tolist() == ["yes", "yes", "not found", "yes"]
     assert table.loc[("all", "two"), "train_cells"] == 4000
     rank = np.random.default_rng(0).random(4001)

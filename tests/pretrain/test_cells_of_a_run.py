@@ -40,7 +40,7 @@ def test_a_run_takes_the_cells_of_some_values_of_a_column():
     assert set(choose_rows(cells, "train", 1.0, 0, Choice(column="age", values=("1",)))) == set(range(20, 40, 2))
     with pytest.raises(ScfmError, match=r"no column 'organ' \(cells.column\); choose among split, tissue, age"):
         choose_rows(cells, "train", 1.0, 0, Choice(column="organ", values=("blood",)))
-    with pytest.raises(ScfmError, match="'tissue' gut or skin .* there are blood, lung"):
+    with pytest.raises(ScfmError, match=r"'tissue' gut or skin .* there are blood, lung"):
         choose_rows(cells, "train", 1.0, 0, Choice(column="tissue", values=("gut", "skin")))
 
 

@@ -127,7 +127,7 @@ def test_a_second_phase_begins_with_the_first_and_its_own_parts_are_new(place, t
 
 def test_a_card_says_which_cells_were_taken(place, tmp_path):
     fit(place, run_of("cellplm", None, BLOOD, **AT_ONCE), "blood", tmp_path / "blood")
-    assert "Of the corpus only cells whose `tissue` is blood." in model_card(tmp_path / "blood")
+    assert "Of these only cells whose `tissue` is blood." in model_card(tmp_path / "blood")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_start_of_other_genes_or_labels_is_told_in_a_sentence(place, tmp_path,
     genes.to_parquet(folder / "genes.parquet")
     about = json.loads((folder / "config.json").read_text())
     write_json(folder / "config.json", about | {"datasets": 3})
-    with pytest.raises(ScfmError, match="'datasets' in config.json is another"):
+    with pytest.raises(ScfmError, match=r"'datasets' in config\.json is another"):
         fit(place, run_of("cellplm", "first"), "r", tmp_path / "r", folder)
     (folder / "config.json").write_text("{")
     with pytest.raises(ScfmError, match="the model directory is damaged"):
