@@ -1,5 +1,7 @@
 """The study `systems`: runs of several systems in one DAG, and what an edit of one of them reruns."""
 
+import os
+
 import pandas as pd
 import pytest
 
@@ -40,14 +42,12 @@ def test_a_run_takes_the_weights_of_the_run_that_it_begins_with(fresh):
     one = SECOND.format(1), "--config", f"study={STUDY}"
     needed = fresh.jobs(*one)
     assert {"train_system pulsar/1", "train_system pulsar_blood/1"} <= {job.name for job in needed}
-    for path in [path for job in needed for path in (*job.output, *job.log, job.benchmark)]:
-        (fresh.folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (fresh.folder / path).touch()
+    for path in [fresh.folder / path for job in needed for path in job.output]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (1e9, 1e9))
     again = fresh.names(*one, "--rerun-triggers", "mtime", "--forcerun", FIRST.format(1))
-    assert {name for name in again if name.startswith("train")} == {
-        "train_system pulsar/1",
-        "train_system pulsar_blood/1",
-    }
+    assert again == {"train_system pulsar/1", "train_system pulsar_blood/1"}
 
 
 @pytest.mark.parametrize(
