@@ -221,7 +221,8 @@ def finetune_models(among=None):
     """(run, seed) of the models that are fine-tuned, if any dataset asks for it; an ablation is not."""
     runs = STUDY.benchmarks.finetune.runs or STUDY.file.runs
     chosen = models() if among is None else among
-    able = [(run, seed) for run, seed in chosen if STUDY.runs[run].model.reads_tokens]
+    own = {run: STUDY.runs[run].model for run, _ in chosen}
+    able = [(run, seed) for run, seed in chosen if own[run].reads_tokens or own[run].tuned_pooling]
     return [(run, seed) for run, seed in able if run in runs and prepared("finetune")]
 
 
