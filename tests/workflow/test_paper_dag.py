@@ -138,6 +138,12 @@ def test_donor_vectors_stand_on_the_cell_vectors_of_a_trained_run(jobs):
     }
 
 
+def test_systems_of_sets_that_offer_a_vector_for_it_are_fine_tuned(jobs):
+    tuned = {job.wildcards["run"] for job in jobs if job.rule == "finetune"}
+    assert {"wced", "cellplm", "random_cellplm"} <= tuned
+    assert not {"pulsar", "pulsar_blood"} & tuned
+
+
 @pytest.mark.parametrize("name", ["account", "partition"])
 def test_account_and_partition_only_if_the_environment_names_them(fresh, jobs, name):
     assert not any(f"slurm_{name}" in job.resources for job in jobs)
