@@ -8,6 +8,12 @@ from scfm.pretrain.settings import Run
 from scfm.pretrain.stage import Stage
 
 
+def check_runs(runs: dict[str, Run], named: Collection[str], path: Path) -> None:
+    """Runs fit the runs that they need; arguments and errors are those of the two checks."""
+    check_cell_encoders(runs, named, path)
+    check_starts(runs, named, path)
+
+
 def check_cell_encoders(runs: dict[str, Run], named: Collection[str], path: Path) -> None:
     """A run that reads cell vectors names another run of the study, and a pooling of it.
 
