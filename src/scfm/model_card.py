@@ -8,25 +8,12 @@ import yaml
 
 from scfm.errors import ScfmError
 from scfm.files import must_exist
+from scfm.finetuning.target import TARGET
 from scfm.model import Model, load
-from scfm.models.bmfm.objectives import TARGET
-from scfm.models.bmfm.settings import Encoder
+from scfm.models.description import Description, describe, smaller
 
 METRICS = "metrics.csv"
-OBJECTIVES = {
-    "mlm": "masked values (MLM): the values of hidden genes are predicted at their own positions",
-    "wced": "whole-cell expression decoding (WCED): the CLS embedding alone predicts every measured gene",
-}
-LOSSES = {
-    "hce": "hierarchical cross-entropy over the Cell Ontology",
-    "sigmoid": "a sigmoid for each term of the Cell Ontology",
-    "cross_entropy": "flat cross-entropy",
-    "focal": "focal loss",
-    "squared": "squared error of one standardised number",
-}
-MEANINGS = {
-    "value": "mean squared error of log-normalised values above 0",
-    "is_zero": "mean cross-entropy of whether a value is 0",
+TUNING = {
     "train_loss": "mean loss of the fine-tuning",
     "dev_loss": "the same of held-out cells",
 }
@@ -47,7 +34,6 @@ def model_card(
     """
     folder = Path(folder)
     model = load(folder, "cpu")
-    model.must_read_tokens("a model card")
     metrics = pd.read_csv(must_exist(folder / METRICS, "part of a model directory"))
     try:
         parts = [
@@ -71,9 +57,8 @@ def model_card(
 
 
 def _front(model: Model, licence: str | None, datasets: Sequence[str]) -> str:
-    kind = model.about["settings"]["model"]["objective"]["kind"]
     front = {"license": licence} if licence else {}
-    front |= {"library_name": "scfm", "tags": ["biology", "single-cell", "transcriptomics", kind]}
+    front |= {"library_name": "scfm", "tags": ["biology", "single-cell", "transcriptomics", *_words(model).tags]}
     if datasets:
         front["datasets"] = list(datasets)
     return f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n"
@@ -92,32 +77,55 @@ def _title(model: Model) -> str:
         ]
     if not about["settings"]["trained"]:
         lines += ["Its weights are random: a control for comparisons, of no use for cells.", ""]
-    lines += ["A transformer on the expression of single cells, made with the library `scfm`.", ""]
+    lines += [f"{_words(model).what}, made with the library `scfm`.", ""]
     return "\n".join(lines)
 
 
 def _use(model: Model, source: str) -> str:
-    verb = "scfm.annotate" if model.tree else "scfm.predict" if TARGET in model.about else "scfm.embed"
+    settings = model.network.settings
+    code, remark = {"cells": _use_of_cells, "donors": _use_of_donors}[settings.embeds](model)
     return f"""## Use
 
 ```python
 import scanpy, scfm
 model = scfm.from_pretrained("{source}")
-adata = {verb}(scanpy.read_h5ad("cells.h5ad"), model)
+adata = scanpy.read_h5ad("cells.h5ad")
+{code}
 ```
 
-Weights are safetensors, the other files JSON, CSV and Parquet; loading executes no code.
+{remark}Weights are safetensors, the other files JSON, CSV and Parquet; loading executes no code.
 """
+
+
+def _use_of_cells(model: Model) -> tuple[str, str]:
+    if model.reads_tokens:
+        verb = "scfm.annotate" if model.tree else "scfm.predict" if TARGET in model.about else "scfm.embed"
+        return f"adata = {verb}(adata, model)", ""
+    sets = model.network.settings.sets
+    remark = (
+        f"Name the columns of obs whose cells belong together as `group_key`; it was trained on sets of up to "
+        f"{sets.cells:,} cells that agree in {', '.join(f'`{name}`' for name in sets.by)}. The vector of a cell "
+        "depends on the cells that are read with it: embed whole samples.\n\n"
+    )
+    return 'adata = scfm.embed(adata, model, group_key="donor_id")  # in obsm["X_scfm"]', remark
+
+
+def _use_of_donors(model: Model) -> tuple[str, str]:
+    encoder = model.network.settings.cell_encoder
+    whose = f"of the run `{encoder.run}`, embedding `{encoder.pooling}`" if encoder else "of the kind it was trained on"
+    remark = f'`obsm["X_cells"]` holds a vector for each cell, {whose}; no others can be read.\n\n'
+    return 'donors, vectors = model.embed_donors(adata, "donor_id", "X_cells")', remark
 
 
 def _data(model: Model, datasets: Sequence[str]) -> str:
     about, table = model.about, model.gene_table
     named = f"Datasets: {', '.join(datasets)}." if datasets else "The model directory does not record its datasets."
     ids = int((table["ensembl"].fillna("") != "").sum())
-    share = about["settings"]["corpus_fraction"]
+    share, taken = about["settings"]["corpus_fraction"], about["settings"].get("cells")
     lines = [
         f"- {_pretraining(model)}: {about['train_cells']:,} cells, validation on {about['validation_cells']:,} others.",
         *([f"- That is a share of {share:g} of the corpus."] if share < 1 else []),
+        *([f"- Of these only cells whose `{taken['column']}` is {' or '.join(taken['values'])}."] if taken else []),
         f"- Vocabulary: {len(table):,} genes, {ids:,} of them with an Ensembl id (`genes.parquet`).",
         *(
             f"- Column `{name}` is a token: {len(values):,} values."
@@ -131,24 +139,20 @@ def _data(model: Model, datasets: Sequence[str]) -> str:
 
 
 def _objective(model: Model) -> str:
-    settings = model.network.settings
-    heads = [f"- Label `{head.label}`: {LOSSES[head.loss]}, weight {head.weight:g}." for head in settings.heads]
     first = "Before the fine-tuning: " if "finetuned" in model.about else ""
-    return _section("Objective", [f"- {first}{OBJECTIVES[settings.objective.kind]}.", *heads])
+    lines = [f"- {line}" for line in _words(model).objectives] or [f"- The losses under Metrics, of `{METRICS}`."]
+    return _section("Objective", [lines[0].replace("- ", f"- {first}", 1), *lines[1:]])
 
 
 def _architecture(model: Model) -> str:
-    settings, encoder = model.network.settings, model.network.settings.encoder
+    settings = model.network.settings
+    named = ", ".join(f"`{name}`" for name in model.poolings) or "none"
     return _section(
         "Architecture",
         [
             f"- {_parameters(model):,} parameters.",
-            f"- Encoder: {encoder.backbone}, blocks: {encoder.layers}, width: {encoder.hidden}, attention heads: "
-            f"{encoder.heads}, feed-forward width: {encoder.ffn}.",
-            f"- Gene tokens of a cell: at most {settings.input.tokens:,} in training, "
-            f"{settings.input.inference_tokens:,} in inference; values: {settings.input.value_encoder.kind}; zeros: "
-            f"{settings.input.zeros.strategy}.",
-            f"- Cell embeddings: {', '.join(f'`{name}`' for name in model.poolings)}.",
+            *(f"- {line}" for line in _words(model).architecture),
+            f"- {'Cell' if settings.embeds == 'cells' else 'Donor'} embeddings: {named}.",
         ],
     )
 
@@ -160,6 +164,8 @@ def _training(model: Model) -> str:
         f"{training['learning_rate']:g}, precision `{training['precision']}`, seed {about['seed']}; weights of epoch "
         f"{about['weights_of_epoch']}."
     ]
+    if start := about["settings"].get("start"):
+        lines.append(f"- Began with the weights of the run `{start['run']}`, with whose data it was trained first.")
     if not about["settings"]["trained"]:
         lines = [f"- None; weights drawn with seed {about['seed']}."]
     if tuned := about.get("finetuned"):
@@ -172,6 +178,7 @@ def _training(model: Model) -> str:
 
 
 def _metrics(model: Model, metrics: pd.DataFrame) -> str:
+    meanings = TUNING | _words(model).losses
     if "finetuned" in model.about:
         row = metrics[metrics["kept"]].iloc[0]
         values = row[["train_loss", "dev_loss"]]
@@ -181,7 +188,7 @@ def _metrics(model: Model, metrics: pd.DataFrame) -> str:
     lines = [f"Of epoch {int(row['epoch'])}, whose weights these are (`{METRICS}` has every epoch):", ""]
     lines += ["| metric | value | meaning |", "|---|---|---|"]
     for name, value in values.items():
-        meaning = MEANINGS.get(name.removeprefix("validate_"), "mean loss of that label")
+        meaning = meanings.get(name.removeprefix("validate_"), "mean loss of that label")
         lines.append(f"| `{name}` | {value:.6g} | {meaning} |")
     held_out = model.about.get("finetuned", {}).get("held_out", {})
     for name, meaning in (("r2", "R² of held-out cells"), ("mae", "mean absolute error of held-out cells")):
@@ -201,7 +208,8 @@ def _labels(model: Model) -> str:
         lines.append(
             f"- The number `{target['column']}`: {target['mean']:.6g} ± {target['sd']:.6g} in the cells learnt from."
         )
-    return _section("Labels", lines or ["None: the model embeds cells and names no types."])
+    embeds = model.network.settings.embeds
+    return _section("Labels", lines or [f"None: the model embeds {embeds} and names no types."])
 
 
 def _licence(licence: str | None) -> str:
@@ -209,18 +217,15 @@ def _licence(licence: str | None) -> str:
 
 
 def _limits(model: Model) -> str:
-    about, own, paper = model.about, model.network.settings.encoder, Encoder()
+    about = model.about
     lines = [
         "- The metrics above are on held-out cells of the data it learnt from. The directory records no test on other "
         "datasets, tissues, assays, diseases or species: test it on labelled cells of yours before you rely on it "
         "(`scfm bench`).",
-        "- Genes outside the vocabulary are not seen; genes of other species need orthologs.",
     ]
-    if own.layers < paper.layers or own.hidden < paper.hidden:
-        lines.append(
-            f"- A small model: its depth is {own.layers} and its width {own.hidden}; the paper's are {paper.layers} "
-            f"and {paper.hidden}."
-        )
+    if model.network.settings.embeds == "cells":
+        lines.append("- Genes outside the vocabulary are not seen; genes of other species need orthologs.")
+    lines += [f"- {line}" for line in smaller(_words(model).sizes)]
     if "finetuned" in about:
         lines.append("- Held-out cells of the fine-tuning were drawn at random and may share donors with the others.")
     if model.tree is not None or model.classes:
@@ -233,6 +238,10 @@ def _limits(model: Model) -> str:
     elif model.tree is not None:
         lines.append("- Its probabilities are not calibrated (`scfm.calibrate`).")
     return _section("Limits", lines)
+
+
+def _words(model: Model) -> Description:
+    return describe(model.about["settings"]["system"], model.network.settings)
 
 
 def _pretraining(model: Model) -> str:

@@ -1,7 +1,7 @@
 """A trained model of a system that reads sets of cells: what it says depends on which cells are read together."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,11 +14,25 @@ from scfm.models.grouping import deal, group_codes
 if TYPE_CHECKING:
     import torch
     from anndata import AnnData
+    from scipy.sparse import csr_matrix
 
     from scfm.models.cells import Cells
 
 SEED = (0,)
 """Of the deal of a group's cells into sets."""
+
+
+class Sample(NamedTuple):
+    """What a network of sets reads of cells, before they are dealt into sets."""
+
+    counts: "csr_matrix"
+    """[cells, vocabulary], linear values."""
+    measured: "torch.Tensor"
+    """bool [1, vocabulary], genes that are there."""
+    groups: np.ndarray
+    """int64 [cells], the group of each."""
+    places: dict[str, np.ndarray]
+    """`x` and `y`, float32 [cells] each, or nothing."""
 
 
 class SetModel(Model):
@@ -141,15 +155,34 @@ class SetModel(Model):
         Raises:
             ScfmError: as `embed`.
         """
+        yield from self.dealt(self.sample(adata, values, group_key, positions), batch_cells)
+
+    def sample(
+        self, adata: "AnnData", values: str, group_key: str | Sequence[str] | None = None, positions: bool = True
+    ) -> Sample:
+        """What the network reads of cells.
+
+        Raises:
+            ScfmError: as `embed`.
+        """
+        import torch
+
+        index = self.find(adata.var_names)
+        counts = match(adata, index, self.genes, values)
+        measured = torch.from_numpy(np.isin(np.arange(len(self.gene_table)), index))[None]
+        groups = groups_of(adata.obs, self.network.settings.sets.by, group_key)
+        return Sample(counts, measured, groups, coordinates(adata) if positions else {})
+
+    def dealt(
+        self, sample: Sample, batch_cells: int, seed: tuple[int, ...] = SEED
+    ) -> "Iterator[tuple[np.ndarray, Cells, torch.Tensor]]":
+        """As `batches`, of a sample that was read; `seed` is that of the deal of its groups into sets."""
         import torch
 
         from scfm.models.cells import ragged
 
-        index, sets = self.find(adata.var_names), self.network.settings.sets
-        counts = match(adata, index, self.genes, values)
-        measured = torch.from_numpy(np.isin(np.arange(len(self.gene_table)), index))[None]
-        order, number = deal(np.arange(adata.n_obs), groups_of(adata.obs, sets.by, group_key), sets.cells, SEED)
-        places = coordinates(adata) if positions else {}
+        most = self.network.settings.sets.cells
+        order, number = deal(np.arange(sample.counts.shape[0]), sample.groups, most, seed)
         edges = np.flatnonzero(np.diff(number, prepend=-1, append=number[-1] + 1))
         start = 0
         while start < len(edges) - 1:
@@ -157,9 +190,10 @@ class SetModel(Model):
             stop = max(fitting, start + 1)
             rows = order[edges[start] : edges[stop]]
             own = number[edges[start] : edges[stop]] - number[edges[start]]
-            cells = ragged(counts[rows], {name: place[rows] for name, place in places.items()} | {"set": own})
+            places = {name: place[rows] for name, place in sample.places.items()}
+            cells = ragged(sample.counts[rows], places | {"set": own})
             cells.dataset = torch.full_like(cells.dataset, -1)
-            yield rows, cells, measured
+            yield rows, cells, sample.measured
             start = stop
 
 

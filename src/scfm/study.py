@@ -16,7 +16,7 @@ from scfm.paper.settings import Paper, Scale
 from scfm.pretrain.settings import Run, parse_run
 from scfm.resources.settings import Resource, read_resources
 from scfm.settings import Settings, merge, of_kind, parse, read_yaml
-from scfm.study_checks import check_cell_encoders
+from scfm.study_checks import check_runs
 from scfm.study_file import AblationUse, DatasetUse, Shared, StudyFile
 
 ANNOTATION_FILES = ("hgnc", "gene_ontology", "go_annotation", "tfclass", "protein_atlas", "housekeeping")
@@ -71,7 +71,7 @@ class Study:
         self._check_task_models(path)
         self._check_sides(path)
         self._check_source(path)
-        check_cell_encoders(self.runs, self.file.runs, path)
+        check_runs(self.runs, self.file.runs, path)
 
     def _override(self, model: type[Settings], key: str, path: Path) -> Any:
         base = getattr(self.shared, key).model_dump(mode="json", exclude_unset=True)

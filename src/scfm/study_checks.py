@@ -5,6 +5,13 @@ from pathlib import Path
 
 from scfm.errors import ScfmError
 from scfm.pretrain.settings import Run
+from scfm.pretrain.stage import Stage
+
+
+def check_runs(runs: dict[str, Run], named: Collection[str], path: Path) -> None:
+    """Runs fit the runs that they need; arguments and errors are those of the two checks."""
+    check_cell_encoders(runs, named, path)
+    check_starts(runs, named, path)
 
 
 def check_cell_encoders(runs: dict[str, Run], named: Collection[str], path: Path) -> None:
@@ -31,3 +38,35 @@ def check_cell_encoders(runs: dict[str, Run], named: Collection[str], path: Path
                 f"{path}: run '{name}' reads the pooling '{encoder.pooling}' of '{encoder.run}', which has none for "
                 f"cells; it offers {', '.join(offered)}"
             )
+
+
+def check_starts(runs: dict[str, Run], named: Collection[str], path: Path) -> None:
+    """A run that begins with the weights of another names a trained run of the study, of its system, in no circle.
+
+    Args:
+        runs, named, path: as in `check_cell_encoders`.
+
+    Raises:
+        ScfmError: it does not.
+    """
+    for name, run in runs.items():
+        if run.start is None:
+            continue
+        where, first = f"{path}: run '{name}' begins with the weights of '{run.start.run}' (start.run)", run.start.run
+        if first not in named or first == name or not runs[first].trained:
+            raise ScfmError(f"{where}, which is no other trained run of the study; name one")
+        if runs[first].system != run.system:
+            raise ScfmError(f"{where}, whose system is '{runs[first].system}'; name a run of '{run.system}'")
+        if runs[first].model.cell_encoder != run.model.cell_encoder:
+            raise ScfmError(f"{where}, which reads the cell vectors of another run; give both the same model.cells")
+        chain = [name]
+        while (before := runs[chain[-1]].start) and len(chain) <= len(runs):
+            chain.append(before.run)
+        if before:
+            raise ScfmError(f"{where}, and in the end with its own; let one of them begin with random weights")
+
+
+def stages(runs: dict[str, Run], name: str) -> tuple[Stage, ...]:
+    """What a run and those that it begins with take from the corpus, its own last."""
+    start = runs[name].start
+    return (*(stages(runs, start.run) if start else ()), runs[name].stage)

@@ -18,6 +18,7 @@ from scfm.corpus.stored import stored_datasets
 from scfm.corpus.synthetic import HOLDOUT, corpus_names, dataset_row, synthesize
 from scfm.datasets import Dataset, read_datasets
 from scfm.errors import ScfmError
+from scfm.pretrain.stage import Choice, Stage
 
 STORED = pd.DataFrame(
     [("u1", "one", "10.1126/science.abf3041"), ("u2", "two", "10.1038/nbt.4042, 10.1/x"), ("u3", "three", "")],
@@ -29,7 +30,7 @@ CELLS = pd.DataFrame(
 
 
 def look(row, cells=CELLS, stored=STORED, share=1.0):
-    table = contamination(cells, stored, [Dataset(name="d", **row)], {"mlm": share})
+    table = contamination(cells, stored, [Dataset(name="d", **row)], {"mlm": [Stage(corpus_fraction=share)]})
     assert table.columns.tolist() == list(COLUMNS)
     return table.iloc[0][["found", "train_cells", "seen"]].tolist()
 
@@ -58,17 +59,32 @@ def test_it_is_the_run_that_counts():
     # Of 1 and 4,000 cells a run on 1 % of the corpus takes, by the seed of the draw, none and about 40.
     cells = pd.DataFrame({"dataset_id": ["u1"] + ["u2"] * 4000, "split": "train"})
     rows = [Dataset(name="one", census_dataset_ids=("u1",)), Dataset(name="two", census_dataset_ids=("u2",))]
-    table = contamination(cells, STORED, rows, {"all": 1.0, "less": 0.01}).set_index(["run", "dataset"])
+    taken = {"all": [Stage()], "less": [Stage(corpus_fraction=0.01)]}
+    table = contamination(cells, STORED, rows, taken).set_index(["run", "dataset"])
     assert table["seen"].tolist() == ["yes", "yes", "not found", "yes"]
     assert table.loc[("all", "two"), "train_cells"] == 4000
     rank = np.random.default_rng(0).random(4001)
     assert table.loc[("less", "two"), "train_cells"] == (rank[1:] < 0.01).sum()
 
 
+def test_a_run_has_seen_the_cells_of_the_run_that_it_begins_with():
+    cells = CELLS.assign(tissue=["blood", "blood", "lung", "lung"] + ["lung"] * 6)
+    rows = [Dataset(name="one", census_dataset_ids=("u1",)), Dataset(name="three", census_dataset_ids=("u3",))]
+    blood = Stage(cells=Choice(column="tissue", values=("blood",)))
+    table = contamination(cells, STORED, rows, {"blood": [blood], "both": [Stage(), blood]})
+    assert table.set_index(["run", "dataset"])["train_cells"].to_dict() == {
+        ("blood", "one"): 2,
+        ("blood", "three"): 0,
+        ("both", "one"): 4,
+        ("both", "three"): 3,
+    }
+    assert table["seen"].tolist() == ["yes", "not found", "yes", "yes"]
+
+
 @pytest.fixture
 def table():
     rows = [Dataset(name="d", census_dataset_ids=("u1",)), Dataset(name="e", doi=("10.1016/nowhere",))]
-    return contamination(CELLS, STORED, rows, {"r": 1.0})
+    return contamination(CELLS, STORED, rows, {"r": [Stage()]})
 
 
 def test_what_the_run_has_seen_is_marked(prepared, table):
@@ -155,7 +171,7 @@ def test_the_synthetic_census_from_its_store_to_the_table(tmp_path):
             Dataset(name=HOLDOUT),
         ]
         rows = [row.model_dump(mode="json") for row in sheet]
-        asked = json.dumps({"datasets": rows, "shares": {"mlm": 1.0, "pca": 1.0}})
+        asked = json.dumps({"datasets": rows, "taken": {"mlm": [{"corpus_fraction": 1.0}], "pca": [{}]}})
         out = tmp_path / f"{case}.csv"
         line = call(
             *("benchmarks", "contamination", "--shards", shards, "--stored", stored, "--settings", asked, "--out", out)

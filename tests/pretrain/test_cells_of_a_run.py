@@ -9,6 +9,7 @@ from scfm.errors import ScfmError
 from scfm.models.bmfm.labels import label_codes, label_tree
 from scfm.ontology import LabelTree, Ontology
 from scfm.pretrain.data import choose_rows
+from scfm.pretrain.stage import Choice
 
 
 def test_a_smaller_share_of_the_corpus_is_part_of_a_larger_one():
@@ -25,6 +26,22 @@ def test_a_smaller_share_of_the_corpus_is_part_of_a_larger_one():
 def test_an_empty_split_is_an_error():
     with pytest.raises(ScfmError, match="no cell in split 'validation'"):
         choose_rows(pd.DataFrame({"split": ["train"] * 3}), "validation", 1.0, 0)
+
+
+def test_a_run_takes_the_cells_of_some_values_of_a_column():
+    cells = pd.DataFrame({"split": ["train", "validation"] * 20, "tissue": ["blood", "blood", "lung", "gut"] * 10})
+    cells["age"] = np.arange(40) // 20
+    blood = choose_rows(cells, "train", 1.0, 0, Choice(column="tissue", values=("blood",)))
+    np.testing.assert_array_equal(blood, np.arange(0, 40, 4))
+    two = Choice(column="tissue", values=("blood", "gut"))
+    np.testing.assert_array_equal(choose_rows(cells, "validation", 1.0, 0, two), np.arange(1, 40, 2))
+    half = choose_rows(cells, "train", 0.5, 0)
+    assert set(choose_rows(cells, "train", 0.5, 0, two)) == set(half) & set(blood)
+    assert set(choose_rows(cells, "train", 1.0, 0, Choice(column="age", values=("1",)))) == set(range(20, 40, 2))
+    with pytest.raises(ScfmError, match=r"no column 'organ' \(cells.column\); choose among split, tissue, age"):
+        choose_rows(cells, "train", 1.0, 0, Choice(column="organ", values=("blood",)))
+    with pytest.raises(ScfmError, match=r"'tissue' gut or skin .* there are blood, lung"):
+        choose_rows(cells, "train", 1.0, 0, Choice(column="tissue", values=("gut", "skin")))
 
 
 def test_labels_become_nodes_of_the_tree(toy_obo):

@@ -33,6 +33,16 @@ def test_multitask_runs_see_all_of_the_corpus_with_the_papers_heads(run):
     assert mlm.model.cls_tokens == 1
 
 
+def test_the_second_stage_of_donors_differs_from_the_first_in_its_start_and_its_cells(run):
+    first, second = (settings.model_dump(exclude={"description"}) for settings in (run("pulsar"), run("pulsar_blood")))
+    assert (second.pop("start"), second.pop("cells")) == (
+        {"run": "pulsar"},
+        {"column": "tissue", "values": ("blood",)},
+    )
+    assert (first.pop("start"), first.pop("cells")) == (None, None)
+    assert first == second
+
+
 def test_the_curriculum_is_decoding_alone_for_three_of_eight_epochs(run):
     for head in run("wced_multitask").model.heads:
         assert [head.weight_at(epoch) for epoch in range(8)] == [0, 0, 0, 1, 1, 1, 1, 1]

@@ -123,6 +123,9 @@ def test_training_stays_on_one_node(jobs):
 
 def test_donor_vectors_stand_on_the_cell_vectors_of_a_trained_run(jobs):
     made = {job.rule: job for job in jobs if job.wildcards.get("run") in ("wced_multitask", "pulsar")}
+    (blood,) = [job for job in jobs if job.name == "train_system pulsar_blood/0"]
+    assert {path for path in made["train_system"].output if path.endswith("model.safetensors")} < set(blood.input)
+    assert not set(blood.output) & set(made["train_system"].input)
     (vectors,) = [path for path in made["vectors"].output if path.endswith("wced_multitask/0/vectors_mean.npy")]
     assert vectors in made["train_system"].input
     assert made["train_system"].wildcards["run"] == "pulsar"
@@ -131,7 +134,14 @@ def test_donor_vectors_stand_on_the_cell_vectors_of_a_trained_run(jobs):
         "cellplm",
         "random_cellplm",
         "pulsar",
+        "pulsar_blood",
     }
+
+
+def test_systems_of_sets_that_offer_a_vector_for_it_are_fine_tuned(jobs):
+    tuned = {job.wildcards["run"] for job in jobs if job.rule == "finetune"}
+    assert {"wced", "cellplm", "random_cellplm"} <= tuned
+    assert not {"pulsar", "pulsar_blood"} & tuned
 
 
 @pytest.mark.parametrize("name", ["account", "partition"])

@@ -1,5 +1,7 @@
 """The study `systems`: runs of several systems in one DAG, and what an edit of one of them reruns."""
 
+import os
+
 import pandas as pd
 import pytest
 
@@ -24,6 +26,47 @@ def test_each_system_has_the_jobs_that_it_offers(jobs):
     assert not {name for name in jobs if name.split()[0] in ("embed", "integration", "probe") and "pulsar" in name}
     assert f"{RESULTS}/benchmarks/embed/wced/0.h5ad" in jobs["embed_donors pulsar/1"].input
     assert not {name for name in jobs if name.startswith("learn ") and "wced/0" not in name}
+
+
+PULSAR = "  pulsar: { seeds: [0, 1] }\n"
+BLOOD = PULSAR + "  pulsar_blood: { seeds: [1, 2], override: { cells: { values: [lung] } } }\n"
+FIRST, SECOND = (f"{RESULTS}/pretrain/{run}/{{}}/model.safetensors" for run in ("pulsar", "pulsar_blood"))
+
+
+def test_a_run_takes_the_weights_of_the_run_that_it_begins_with(fresh):
+    fresh.edit(f"config/studies/{STUDY}.yaml", PULSAR, BLOOD)
+    jobs = {job.name: job for job in fresh.jobs(*TARGET)}
+    assert FIRST.format(1) in jobs["train_system pulsar_blood/1"].input
+    assert FIRST.format(0) in jobs["train_system pulsar_blood/2"].input  # which has no such seed
+    assert not [path for path in jobs["train_system pulsar/0"].input if "/pretrain/pulsar" in path]
+    one = SECOND.format(1), "--config", f"study={STUDY}"
+    needed = fresh.jobs(*one)
+    assert {"train_system pulsar/1", "train_system pulsar_blood/1"} <= {job.name for job in needed}
+    for path in [fresh.folder / path for job in needed for path in job.output]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (1e9, 1e9))
+    again = fresh.names(*one, "--rerun-triggers", "mtime", "--forcerun", FIRST.format(1))
+    assert again == {"train_system pulsar/1", "train_system pulsar_blood/1"}
+
+
+@pytest.mark.parametrize(
+    ("run", "fault"),
+    [
+        ("start: { run: nobody }", "'nobody' (start.run), which is no other trained run of the study"),
+        ("start: { run: pulsar_blood }", "which is no other trained run of the study"),
+        ("start: { run: stack }", "whose system is 'stack'; name a run of 'pulsar'"),
+        ("model: { cells: { pooling: cls } }", "reads the cell vectors of another run"),
+        ("trained: false", "a run with random weights begins with no other"),
+    ],
+)
+def test_a_start_that_cannot_be_is_told_in_a_sentence(run, fault, fresh):
+    study = BLOOD.replace("cells: { values: [lung] }", run)
+    fresh.edit(f"config/studies/{STUDY}.yaml", PULSAR, study)
+    done = fresh.run(*TARGET, "--dry-run")
+    assert done.returncode == 1
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("scfm: error:")]
+    assert fault in line
 
 
 @pytest.mark.parametrize(

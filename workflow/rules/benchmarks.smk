@@ -48,9 +48,7 @@ rule contamination:
         runtime=30,
     params:
         settings=lambda w: (
-            exposure([w.of.removeprefix("_of_")])
-            if w.of
-            else exposure(STUDY.file.runs, STUDY.embeddings, **dict.fromkeys(BASELINES, 1.0))
+            exposure([w.of.removeprefix("_of_")]) if w.of else exposure(STUDY.file.runs, STUDY.embeddings, BASELINES)
         ),
         shards=CORPUS / "shards",
         code=code("scfm.benchmarks.embedding_commands:contamination"),

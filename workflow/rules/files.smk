@@ -10,7 +10,9 @@ from scfm.embeddings import Vectors
 from scfm.genes import HUMAN
 from scfm.learnability import FILES as LEARNABILITY_FILES
 from scfm.paper.tables.mouse import SPECIES as MOUSE
+from scfm.pretrain.stage import Stage
 from scfm.study import ANNOTATION_FILES, LIBRARY
+from scfm.study_checks import stages
 
 CORPUS = RESULTS / "corpus"
 SOURCE = STUDY.corpus.source
@@ -172,11 +174,11 @@ def contamination(model):
     return BENCHMARKS / f"contamination_of_{model}.csv" if model in STUDY.file.ablations else CONTAMINATION
 
 
-def exposure(runs, untold=(), **others):
-    """Benchmark datasets, how much of the corpus each model trains on, and models of which that is not known."""
-    shares = {run: STUDY.runs[run].corpus_fraction for run in runs} | others
+def exposure(runs, untold=(), others=()):
+    """Benchmark datasets, what each model trains on, all of the corpus for others, and models of which that is not known."""
+    taken = {run: stages(STUDY.runs, run) for run in runs} | {name: (Stage(),) for name in others}
     rows = [STUDY.sheet[name] for name in STUDY.named("benchmark") if name not in ABSENT]
-    return as_json(Exposure(datasets=tuple(rows), shares=shares, untold=tuple(untold)))
+    return as_json(Exposure(datasets=tuple(rows), taken=taken, untold=tuple(untold)))
 
 
 def embedder(model, seed):
@@ -219,7 +221,8 @@ def finetune_models(among=None):
     """(run, seed) of the models that are fine-tuned, if any dataset asks for it; an ablation is not."""
     runs = STUDY.benchmarks.finetune.runs or STUDY.file.runs
     chosen = models() if among is None else among
-    able = [(run, seed) for run, seed in chosen if STUDY.runs[run].model.reads_tokens]
+    own = {run: STUDY.runs[run].model for run, _ in chosen}
+    able = [(run, seed) for run, seed in chosen if own[run].reads_tokens or own[run].tuned_pooling]
     return [(run, seed) for run, seed in able if run in runs and prepared("finetune")]
 
 

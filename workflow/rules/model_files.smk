@@ -35,10 +35,20 @@ def corpus_vectors(run, seed):
     return RESULTS / "pretrain" / encoder / str(own) / f"vectors_{STUDY.runs[run].model.cell_encoder.pooling}.npy"
 
 
+def start_weights(run, seed):
+    """Weights of the model that a training begins with; nothing where it begins with random ones."""
+    start = STUDY.runs[run].start
+    return model_folder(*with_seed(start.run, seed)) / "model.safetensors" if start else []
+
+
 def cell_encoder(run, seed):
-    """(run, seed) whose cell vectors a run reads: its own seed, or else the encoder's first."""
-    name = STUDY.runs[run].model.cell_encoder.run
-    return name, int(seed) if int(seed) in STUDY.seeds[name] else STUDY.seeds[name][0]
+    """(run, seed) whose cell vectors a run reads."""
+    return with_seed(STUDY.runs[run].model.cell_encoder.run, seed)
+
+
+def with_seed(run, seed):
+    """(run, seed) of a run that another one of this seed needs: the same seed, or else the run's first."""
+    return run, int(seed) if int(seed) in STUDY.seeds[run] else STUDY.seeds[run][0]
 
 
 def models_of_edited_code():

@@ -14,6 +14,7 @@ rule train:
         ontology=resource("cell_ontology"),
         files=lambda w: training_files(w.run),
         vectors=lambda w: corpus_vectors(w.run, w.seed) or [],
+        start=lambda w: start_weights(w.run, w.seed),
     output:
         expand(RESULTS / "pretrain" / "{{run}}" / "{{seed}}" / "{file}", file=[*MODEL_FILES, "gene_errors.parquet"]),
     log:
@@ -43,11 +44,12 @@ rule train:
         # Functions of the input are no reason to rerun.
         cells=lambda w, input: training_cells_options(w.run),
         vectors=lambda w, input: f"--vectors {input.vectors}" if input.vectors else "",
+        start=lambda w, input: f"--start {Path(input.start).parent}" if input.start else "",
         limit=lambda w, input: f"--max-time {STUDY.shared.max_time}" if STUDY.shared.max_time else "",
         code=lambda w: code(*training_code(w.run)),
     shell:
         "{params.launch} pretrain train --settings {params.settings:q} --run {wildcards.run} --seed {wildcards.seed}"
-        " {params.cells} {params.vectors} --ontology {input.ontology} --work {params.work} --out {params.out}"
+        " {params.cells} {params.vectors} {params.start} --ontology {input.ontology} --work {params.work} --out {params.out}"
         " --code {params.code:q} {params.where} {params.limit} 2>&1 | tee {log}"
 
 

@@ -3,8 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from scfm.benchmarks.seen import COLUMNS, NOT_FOUND, SEEN, UNKNOWN, UNTOLD
 from scfm.datasets import Dataset
+from scfm.pretrain.stage import Stage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,7 +17,7 @@ def contamination(
     cells: "pd.DataFrame",
     stored: "pd.DataFrame",
     datasets: Sequence[Dataset],
-    shares: Mapping[str, float],
+    taken: Mapping[str, Sequence[Stage]],
     untold: Sequence[str] = (),
 ) -> "pd.DataFrame":
     """Look for each benchmark dataset among the training cells of each run.
@@ -27,7 +30,7 @@ def contamination(
         cells: cells.parquet of the shards, columns dataset_id and split.
         stored: what `scfm.corpus.stored.stored_datasets` returns.
         datasets: rows of the sheet, one for each benchmark dataset.
-        shares: run to its `corpus_fraction`.
+        taken: run to what it takes from the corpus, and before it the runs that it begins with.
         untold: models of others, whose training data is not known here.
 
     Returns:
@@ -45,8 +48,9 @@ def contamination(
     names = {row["dataset_id"]: set(row["doi"].split(", ")) - {""} for row in stored.to_dict("records")}
     has_dois = any(names.values())
     rows = []
-    for run, share in shares.items():
-        trained = cells["dataset_id"].iloc[choose_rows(cells, "train", share, seed=0)].astype(str).value_counts()
+    for run, stages in taken.items():
+        rows_of = [choose_rows(cells, "train", stage.corpus_fraction, 0, stage.cells) for stage in stages]
+        trained = cells["dataset_id"].iloc[np.unique(np.concatenate(rows_of))].astype(str).value_counts()
         for row in datasets:
             dois = {doi.lower() for doi in row.doi}
             found = [name for name in sorted(trained.index) if name in row.census_dataset_ids or names[name] & dois]

@@ -55,7 +55,7 @@ def prepare(
 def contamination(
     shards: Annotated[Path, typer.Option(help="training shards")],
     stored: Annotated[Path, typer.Option(help="CSV of 'scfm corpus datasets'")],
-    settings: Annotated[str, typer.Option(help="JSON with datasets (rows of the sheet) and shares (run to fraction)")],
+    settings: Annotated[str, typer.Option(help="JSON with datasets (rows of the sheet) and taken (run to stages)")],
     out: Out,
 ) -> None:
     """Look for the benchmark datasets among the training cells of each run."""
@@ -69,7 +69,7 @@ def contamination(
     asked = parse(Exposure, settings, "--settings")
     cells = pd.read_parquet(must_exist(shards / "cells.parquet", "training shards"), columns=["dataset_id", "split"])
     listed = pd.read_csv(must_exist(stored, "datasets of the store"), keep_default_na=False, dtype=str)
-    table = run(cells, listed, asked.datasets, asked.shares, asked.untold)
+    table = run(cells, listed, asked.datasets, asked.taken, asked.untold)
     with whole(out) as temporary:
         table.to_csv(temporary, index=False)
     seen = {word: table.loc[table["seen"] == word, "dataset"].nunique() for word in (SEEN, UNKNOWN)}

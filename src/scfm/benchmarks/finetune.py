@@ -31,7 +31,7 @@ def finetune(
     """Fine-tune a model on every prepared dataset that is asked for it, each from the same pretrained weights.
 
     Training cells teach, dev cells choose the epoch, and test cells are read once, at the end. Cells of unknown type
-    are left out everywhere.
+    are left out everywhere. A system of sets reads the cells of each side together, never those of two sides.
 
     Args:
         seen: what `scfm.benchmarks.contamination.contamination` returns, to mark datasets that the run has seen.
@@ -43,7 +43,7 @@ def finetune(
 
     Raises:
         ScfmError: no dataset is asked for the task; a dataset's training cells are of one class, or it has no dev
-            cell; what `sides_of` and `scfm.finetuning.train.finetune` raise.
+            cell; what `sides_of` and the fine-tuning raise.
     """
     import pandas as pd
 
@@ -69,17 +69,18 @@ def finetune(
 def _measure(
     model: "Model", adata: "AnnData", sides: np.ndarray, name: str, settings: FinetuneTask, seed: int
 ) -> list[Measurement]:
-    from scfm.finetuning.train import finetune as fit
-    from scfm.finetuning.train import predict
+    from scfm.finetuning import sets
+    from scfm.finetuning import train as tokens
 
+    kind, training = (tokens, settings.training) if model.reads_tokens else (sets, settings.sets)
     train, dev, test = (adata[sides == side] for side in (TRAIN, DEV, TEST))
     if not dev.n_obs:
         raise ScfmError(f"dataset '{name}': no dev cell to choose the epoch by; each class has a single training cell")
     labels = train.obs["cell_type"].astype(str).to_numpy()
     check_classes(labels, name, "finetune")
     values = str(adata.uns["scfm"]["values"])
-    tuned, metrics = fit(model, train, dev, "cell_type", settings.training, seed, values)
+    tuned, metrics = kind.finetune(model, train, dev, "cell_type", training, seed, values)
     truth = test.obs["cell_type"].astype(str).to_numpy()
-    scores = held_out_scores(truth, predict(tuned, test, values), set(labels), settings.interval)
+    scores = held_out_scores(truth, kind.predict(tuned, test, values), set(labels), settings.interval)
     kept = int(metrics.loc[metrics["kept"], "epoch"].iloc[0])
     return [*scores, Measurement("epoch", kept, train.n_obs, split="test")]

@@ -18,6 +18,7 @@ from scfm.benchmarks.task_settings import (
     Probe,
 )
 from scfm.datasets import Dataset, Task
+from scfm.pretrain.stage import Stage
 from scfm.settings import Settings
 
 
@@ -70,9 +71,9 @@ class Exposure(Settings):
 
     datasets: tuple[Dataset, ...]
     """Rows of config/datasets.tsv of the benchmark datasets."""
-    shares: dict[str, Annotated[float, Field(gt=0, le=1)]]
-    """Run to its `corpus_fraction`; the PCA baseline, which trains on none, counts as if on all of the corpus, so that
-    its means run over the same datasets."""
+    taken: dict[str, Annotated[tuple[Stage, ...], Field(min_length=1)]]
+    """Run to what it takes from the corpus, and before it the runs that it begins with; the PCA baseline, which trains
+    on none, counts as if on all of the corpus, so that its means run over the same datasets."""
     untold: tuple[str, ...] = ()
     """Models of others, whose training data is not known here."""
 

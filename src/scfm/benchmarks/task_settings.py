@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from scfm.benchmarks.interval import Interval
-from scfm.finetuning import Finetuning
+from scfm.finetuning import Finetuning, SetFinetuning
 from scfm.perturbation.settings import Holdout, Quality, Scoring
 from scfm.settings import Settings
 
@@ -93,7 +93,9 @@ class FinetuneTask(Settings):
     runs: tuple[str, ...] | None = None
     """Runs that are fine-tuned, with all their seeds; all if left out."""
     training: Finetuning = Finetuning()
-    """The fine-tuning itself."""
+    """The fine-tuning of systems that read each cell by itself."""
+    sets: SetFinetuning = SetFinetuning()
+    """That of systems that read sets of cells."""
     interval: Interval = Interval()
     """Intervals of the scores."""
 

@@ -9,6 +9,7 @@ import torch
 from scipy.sparse import csr_matrix
 
 from scfm.errors import ScfmError
+from scfm.finetuning.coded import coded
 from scfm.finetuning.head import LABEL, with_fresh_head
 from scfm.finetuning.parts import Parts, merge, restrict
 from scfm.finetuning.settings import Finetuning
@@ -56,7 +57,7 @@ def finetune(
         ScfmError: fewer than two labels in `train`, none of them in `dev`, a loss that is not finite; as `standardised`
             and `Model.embed`.
     """
-    read = standardised if task == "regression" else _coded
+    read = standardised if task == "regression" else coded
     learnt, truth, dev_truth = read(train.obs[column], dev.obs[column])
     tuned = with_fresh_head(model, learnt, settings, seed)
     restrict(tuned.network, parts, seed)
@@ -102,18 +103,6 @@ def _outputs(model: Model, adata: "AnnData", values: str, batch_cells: int = 256
     """What the only head says, float32 [cells, classes or 1]."""
     (outputs,) = model.run(adata, values, batch_cells, model.network.label_logits).values()
     return outputs
-
-
-def _coded(train: pd.Series, dev: pd.Series) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """The labels of the training cells, sorted, and which of them each cell has, int64 [cells], -1 for none."""
-    classes = pd.Index(sorted(set(train.astype(str))))
-    codes, dev_codes = (classes.get_indexer(labels.astype(str)).astype(np.int64) for labels in (train, dev))
-    if len(classes) < 2 or not (dev_codes >= 0).any():
-        raise ScfmError(
-            f"obs column '{train.name}': {len(classes)} labels in the training cells, of which dev cells have "
-            f"{len(set(dev_codes) - {-1})}; fine-tuning needs two and one"
-        )
-    return list(classes), codes, dev_codes
 
 
 class _Updates:

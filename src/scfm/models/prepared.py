@@ -1,5 +1,6 @@
 """What a training gives a system, and what it gets back."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,5 +46,7 @@ class Prepared:
     """What `config.json` must remember for the network to be loaded."""
     remarks: tuple[str, ...] = ()
     """What is worth a line to who watches."""
+    after_start: Callable[[], None] | None = None
+    """What the network does once it holds the weights of the run that a run begins with, where that takes more."""
     digest: bytes = b""
     """Stands for what the training reads beside settings and corpus, so that no checkpoint of another is resumed."""

@@ -33,6 +33,14 @@ class SystemSettings(Settings):
         return False
 
     @property
+    def tuned_pooling(self) -> str | None:
+        """The embedding that a label head is put on in fine-tuning, for a system that reads sets of cells.
+
+        Its network then takes a generator as second argument of `embed`, from which dropout comes.
+        """
+        return None
+
+    @property
     def expects_counts(self) -> bool:
         """Whether the network gives expected counts of genes, which denoising and imputation score."""
         return False

@@ -29,6 +29,7 @@ def train(
     soma: Annotated[Path | None, typer.Option(help="local SOMA, for loader soma where the source is local")] = None,
     ontology: Annotated[Path | None, typer.Option(help="Cell Ontology, for HCE runs")] = None,
     vectors: Annotated[Path | None, typer.Option(help="written by 'pretrain vectors', for systems of donors")] = None,
+    start: Annotated[Path | None, typer.Option(help="model directory of the run to begin with")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu")] = "auto",
     gpus: Annotated[int, typer.Option(help="GPUs to use where there are any")] = 1,
     need_gpu: Annotated[bool, typer.Option(help="stop where there is no GPU")] = False,
@@ -59,7 +60,8 @@ def train(
     if not devices and device == "auto":
         print(f"pretrain {run}/{seed}: no GPU visible, training on the CPU", flush=True)
     name = f"{run}/{seed}"
-    summary = train_run(resolved, name, seed, corpus, ontology, work, out, devices, code, max_time, *read_from, vectors)
+    options = (devices, code, max_time, *read_from, vectors, start)
+    summary = train_run(resolved, name, seed, corpus, ontology, work, out, *options)
     if summary:
         print(summary)
 

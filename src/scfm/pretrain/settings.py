@@ -8,6 +8,7 @@ from pydantic import Field, create_model, model_validator
 
 from scfm.errors import ScfmError
 from scfm.models.system import SystemSettings, settings_of, systems
+from scfm.pretrain.stage import Stage
 from scfm.settings import Settings, parse
 
 
@@ -56,7 +57,14 @@ class Training(Settings):
         return self
 
 
-class Run(Settings):
+class Start(Settings):
+    """The trained run whose weights a training begins with, in the place of random ones."""
+
+    run: str
+    """Name of another run of the same system; its seed is that of the run that begins with it, or its first."""
+
+
+class Run(Stage):
     """One pretraining run."""
 
     system: str
@@ -65,8 +73,8 @@ class Run(Settings):
     """One line on what the run is for."""
     trained: bool = True
     """False keeps the random initial weights: the control of every benchmark."""
-    corpus_fraction: float = Field(1.0, gt=0, le=1)
-    """Share of the corpus's cells that the run uses, nested: a smaller share is part of a larger one."""
+    start: Start | None = None
+    """A run to begin with; none: random weights."""
     model: SystemSettings
     """The network and its objectives."""
     training: Training = Training()
@@ -75,7 +83,14 @@ class Run(Settings):
     @model_validator(mode="after")
     def _model_fits_training(self) -> "Run":
         self.model.must_fit(self.training.epochs)
+        if self.start and not self.trained:
+            raise ValueError("start: a run with random weights begins with no other; remove start, or train it")
         return self
+
+    @property
+    def stage(self) -> Stage:
+        """What it takes from the corpus."""
+        return Stage(corpus_fraction=self.corpus_fraction, cells=self.cells)
 
 
 @cache

@@ -27,9 +27,10 @@ from scfm.pretrain.guard import sole_trainer
 from scfm.pretrain.loader import Batches, Updates
 from scfm.pretrain.plan import make_plan
 from scfm.pretrain.settings import Run
+from scfm.pretrain.start import start_from
 from scfm.pretrain.stop import stop_on_request
 from scfm.pretrain.trainer import Trainer
-from scfm.pretrain.vectors import read_vectors
+from scfm.pretrain.vectors import read_vectors, vectors_digest
 from scfm.settings import as_json
 
 
@@ -47,6 +48,7 @@ def train(
     source: SourceSettings | None = None,
     soma_path: Path | None = None,
     vectors_path: Path | None = None,
+    start_path: Path | None = None,
 ) -> str:
     """Train from the last checkpoint in `work`, if there is one of these settings, and write `out`.
 
@@ -57,6 +59,7 @@ def train(
         max_minutes: time after which to write a checkpoint and stop.
         source, soma_path: with loader `soma`, where the cells were selected from and the local SOMA if it is one.
         vectors_path: cell vectors that `write_vectors` wrote, for a system that reads them.
+        start_path: model directory of the run to begin with, where the run names one.
 
     Returns:
         A summary line; empty on all processes but the first.
@@ -64,7 +67,8 @@ def train(
     Raises:
         Stopped: a signal or `max_minutes` asked to stop before the end; a checkpoint is written.
         ScfmError: no cells in a split, no ontology or no label for an HCE run, too few cells for one update, a loss
-            that is not finite, another trainer at work, fewer processes than devices, or unusable gene vectors.
+            that is not finite, another trainer at work, fewer processes than devices, unusable gene vectors, or what
+            `start_from` raises.
     """
     world = int(os.environ.get("WORLD_SIZE", 1))
     if world != max(devices, 1):
@@ -75,15 +79,21 @@ def train(
     corpus = _open(run, corpus_path, source, soma_path)
     if run.model.cell_encoder and vectors_path is None:
         raise ScfmError(f"{name}: the system '{run.system}' reads cell vectors; name their file with --vectors")
+    if run.start and start_path is None:
+        raise ScfmError(f"{name}: it begins with the weights of '{run.start.run}'; name its model with --start")
     if run.model.names_cell_types and ontology_path is None:
         raise ScfmError(f"{name}: a head of cell types needs the Cell Ontology; name its file with --ontology")
     ontology = Ontology.read(ontology_path) if run.model.names_cell_types else None
     train_rows, validation_rows = (
-        choose_rows(corpus.cells, split, run.corpus_fraction, seed=0) for split in ("train", "validation")
+        choose_rows(corpus.cells, split, run.corpus_fraction, seed=0, choice=run.cells)
+        for split in ("train", "validation")
     )
     material = Material(corpus, train_rows, ontology, read_vectors(vectors_path, corpus) if vectors_path else None)
     prepared = load_system(run.system).prepare(run.model, material, seed)
-    for remark in () if rank else prepared.remarks:
+    if material.vectors is not None:
+        prepared.digest += vectors_digest(material.vectors)
+    begun = (start_from(start_path, run, corpus, prepared),) if start_path else ()
+    for remark in () if rank else (*prepared.remarks, *begun):
         print(f"{name}: {remark}", file=sys.stderr)
     t = run.training
     plan = make_plan(run, corpus, prepared, train_rows, t.accumulate * world)

@@ -1,5 +1,6 @@
 """Vectors of the corpus's cells by a trained run, for systems that read them in the place of counts."""
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 BLOCK = 4_096
 """Cells embedded at once."""
+SAMPLE = 4_096
+"""Cells whose vectors stand for all of them in a digest."""
 
 
 def write_vectors(model: "Model", pooling: str, corpus: Reader, out: Path) -> tuple[int, int]:
@@ -60,3 +63,9 @@ def read_vectors(path: Path, corpus: Reader) -> np.ndarray:
         if not np.isfinite(vectors[start : start + 2**16]).all():
             raise ScfmError(f"{path}: a vector holds no number (NaN); embed the corpus again")
     return vectors
+
+
+def vectors_digest(vectors: np.ndarray) -> bytes:
+    """Stands for vectors, float32 [cells, width]: a digest of some, evenly spread, since other weights change all."""
+    rows = np.linspace(0, len(vectors) - 1, min(len(vectors), SAMPLE)).astype(np.int64)
+    return hashlib.sha256(np.ascontiguousarray(vectors[rows]).tobytes()).digest()

@@ -85,9 +85,9 @@ class Network(nn.Module):
         products = cells * every + chosen * decoded + len(view.gene) * settings.hidden
         return torch.tensor(6.0 * products, dtype=torch.float64, device=view.gene.device)
 
-    def embed(self, view: View) -> dict[str, Tensor]:
-        """Pooling name to float [cells, width]; depends on which cells share a set."""
-        hidden = self.encoder(view, None)
+    def embed(self, view: View, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Pooling name to float [cells, width]; depends on which cells share a set. Dropout is the generator's."""
+        hidden = self.encoder(view, generator)
         return {"latent": self.latent(hidden, None).mean, "cell": hidden}
 
     def expected(self, view: View, genes: Tensor | None = None, dataset: Tensor | None = None) -> Tensor:

@@ -168,6 +168,11 @@ class Cellplm(SystemSettings):
         return ("latent", "cell")
 
     @property
+    def tuned_pooling(self) -> str:
+        """The encoder's output; the latent, its prior and the decoder are left out, as the release does."""
+        return "cell"
+
+    @property
     def expects_counts(self) -> bool:
         """The decoder gives the mean of each gene."""
         return True

@@ -41,6 +41,11 @@ class Network(nn.Module):
         """Start the decoder at the shares of each gene's mean count, float [genes]."""
         self.decoder.start_at_means(mean)
 
+    def start_teacher(self) -> None:
+        """Let the teacher of the second phase be what the encoder now is."""
+        if self.prompting is not None and self.prompting.teacher is not None:
+            self.prompting.teacher.load_state_dict(self.encoder.state_dict())
+
     def encode(self, view: View, generator: torch.Generator | None = None) -> Tensor:
         """Float [sets, rows, modules, width]; no row depends on another set, nor a row of the prompt on other rows."""
         counts, window = view.counts, view.window
@@ -124,5 +129,4 @@ def initialise(network: Network, generator: torch.Generator) -> None:
     network.encoder.gene_pos.normal_(std=0.02, generator=generator)
     if network.prompting is not None:
         network.prompting.marker.normal_(std=0.02, generator=generator)
-        if network.prompting.teacher is not None:
-            network.prompting.teacher.load_state_dict(network.encoder.state_dict())
+    network.start_teacher()

@@ -31,6 +31,7 @@ def prepare(settings: Stack, material: Material, seed: int) -> Prepared:
         labels=_conditions(corpus, settings.prompt) if settings.prompt else {},
         groups=group_codes(corpus.cells, settings.sets.by),
         set_cells=settings.sets.cells,
+        after_start=network.start_teacher,
     )
 
 
