@@ -7,6 +7,7 @@ those that are 0, and a cell that starts with its zeros is no draw from the law 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -70,7 +71,7 @@ def generate(network: "Network", number: int, asked: Asked, generator: torch.Gen
 def revealed(genes: int, steps: int) -> list[int]:
     """Genes that each step reveals, so that after step k about genes · cos(π/2 · k/steps) are hidden (MaskGIT)."""
     hidden = [round(genes * math.cos(math.pi / 2 * k / steps)) for k in range(steps)] + [0]
-    return [before - after for before, after in zip(hidden, hidden[1:], strict=False)]
+    return [before - after for before, after in pairwise(hidden)]
 
 
 @torch.inference_mode()
