@@ -102,7 +102,8 @@ def stacked(labels: dict[str, Tensor], conditions: Sequence[Condition], cells: T
 
 def as_control(codes: Tensor, conditions: Sequence[Condition]) -> Tensor:
     """The same codes without perturbations."""
-    perturbs = torch.tensor([condition.control is not None for condition in conditions], device=codes.device)
+    own = [condition.control is not None for condition in conditions]
+    perturbs = torch.tensor(own, dtype=torch.bool, device=codes.device)
     return codes.masked_fill(perturbs[None, :, None], -1)
 
 
