@@ -96,7 +96,7 @@ def logits(model, shown):
         return rows
 
     codes = torch.full((len(shown), len(model.settings.conditions), 1), -1)
-    rows = model.head.read(model.states(shown, codes), cell, gene, keep)
+    rows = model.read(model.states(shown, codes), cell, gene, keep)
     assert torch.equal(rows, torch.arange(len(cell)))
     return table
 
@@ -127,7 +127,9 @@ def test_the_compression_equals_the_plain_form_in_double_precision():
         seen = (model.values[shown.clamp(max=5)] * (shown < 6)).double().log1p()
         vectors = part.gene + part.value[shown] + seen[..., None] * part.slope
         slots = torch.cat([vectors, part.value[-1].expand(5, 2, -1)], dim=1)[:, model.groups.order]
-        torch.testing.assert_close(part(shown).double(), part.down(slots.reshape(5, 4, -1)), rtol=0, atol=1e-6)
+        torch.testing.assert_close(
+            part(shown, model.groups).double(), part.down(slots.reshape(5, 4, -1)), rtol=0, atol=1e-6
+        )
 
 
 def test_genes_come_out_in_the_order_in_which_they_went_in():

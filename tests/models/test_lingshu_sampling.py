@@ -11,6 +11,7 @@ from scfm.errors import ScfmError
 from scfm.models.lingshu.conditions import condition_codes, condition_names
 from scfm.models.lingshu.network import Network
 from scfm.models.lingshu.predict import predict
+from scfm.models.lingshu.prior import falling_genes
 from scfm.models.lingshu.sampling import Asked, draw, guided, revealed
 from scfm.models.lingshu.settings import Lingshu
 
@@ -99,7 +100,7 @@ def test_guidance_contrasts_logits_with_the_control(network):
 
         def logits(states):
             tables = []
-            network.head.read(states, cell, gene, lambda chunk, rows: (tables.append((rows, chunk)), rows)[1])
+            network.read(states, cell, gene, lambda chunk, rows: (tables.append((rows, chunk)), rows)[1])
             rows, table = (torch.cat(parts) for parts in zip(*tables, strict=True))
             return table[rows.argsort()]
 
@@ -219,3 +220,28 @@ def test_models_and_genes_that_do_not_fit(network, screen):
     plain = Network(SETTINGS.model_copy(update={"conditions": ()}), GENES, {}, 0)
     with pytest.raises(ScfmError, match="a model with the conditions background and perturbation is needed"):
         predict(plain, screen, sides, query, 2, seed=0)
+
+
+def test_genes_that_fall_elsewhere_are_known():
+    rng = np.random.default_rng(0)
+    obs = pd.DataFrame(
+        {
+            "background": np.repeat(["blood", "lung"], 120),
+            "perturbation": np.tile(np.repeat(["control", "A", "B"], 40), 2),
+        }
+    )
+    obs.index = obs.index.astype(str)
+    rate = np.full((240, GENES), 5.0)
+    rate[(obs.background == "blood") & (obs.perturbation == "A"), 3] = 0.5
+    rate[(obs.background == "blood") & (obs.perturbation == "A"), 9] = 30
+    rate[(obs.background == "lung") & (obs.perturbation == "A"), 5] = 0.5
+    rate[(obs.background == "blood") & (obs.perturbation == "B"), 7] = 0.5
+    cells = AnnData(csr_matrix(rng.poisson(rate).astype(np.float32)), obs)
+    cells.var_names = [f"G{i}" for i in range(GENES)]
+    sides = np.where((obs.background == "blood") & (obs.perturbation == "B"), "test", "train")
+    known = falling_genes(cells, sides, pairs(("lung", "A"), ("lung", "B"), ("blood", "A")), alpha=1e-6)
+    assert known.to_numpy().tolist() == [["lung", "A", "G3", 1], ["blood", "A", "G5", 1]]
+    sampling = SETTINGS.sampling.model_copy(update={"prior": True})
+    network = Network(SETTINGS.model_copy(update={"sampling": sampling}), GENES, NAMES, 0)
+    found = predict(network, cells, sides, pairs(("lung", "A")), 9, seed=0)
+    assert (found.X.toarray()[:, 3] == 1).all()

@@ -44,17 +44,15 @@ class Compression(nn.Module):
     def __init__(self, groups: Groups, settings: Lingshu, counts: Tensor) -> None:
         super().__init__()
         width, self.tokens = settings.transformer.hidden, settings.tokens + 1
-        self.groups = groups
         self.gene = nn.Parameter(torch.empty(groups.genes, width))
         self.slope = nn.Parameter(torch.empty(groups.genes, width))
         self.value = nn.Parameter(torch.empty(self.tokens, width))
         self.down = nn.Linear(groups.size * width, width, bias=False)
         self.register_buffer("log_count", torch.cat([counts.float().log1p(), torch.zeros(1)]), persistent=False)
 
-    def forward(self, shown: Tensor) -> Tensor:
+    def forward(self, shown: Tensor, groups: Groups) -> Tensor:
         """int64 [cells, genes], tokens, MASK the last of them, to float [cells, groups, width]."""
-        groups, size = self.groups, self.groups.size
-        token = groups.deal(shown.T, self.tokens - 1).permute(2, 0, 1)
+        size, token = groups.size, groups.deal(shown.T, self.tokens - 1).permute(2, 0, 1)
         down = self.down.weight.unflatten(1, (size, -1))
         gene = torch.einsum("ksd,esd->ke", groups.deal(self.gene, 0), down)
         slope = torch.einsum("ksd,esd->kse", groups.deal(self.slope, 0), down)
@@ -69,13 +67,14 @@ class Head(nn.Module):
 
     def __init__(self, groups: Groups, settings: Lingshu) -> None:
         super().__init__()
-        width = settings.transformer.hidden
-        self.groups, self.positions = groups, settings.head_positions
+        width, self.positions = settings.transformer.hidden, settings.head_positions
         self.up = nn.Linear(width, groups.size * width, bias=False)
         self.gene = nn.Parameter(torch.empty(groups.genes, width))
         self.out = nn.Linear(width, settings.tokens)
 
-    def read(self, states: Tensor, cell: Tensor, gene: Tensor, of: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    def forward(
+        self, states: Tensor, groups: Groups, cell: Tensor, gene: Tensor, of: Callable[[Tensor, Tensor], Tensor]
+    ) -> Tensor:
         """What `of` makes of the logits of some genes of some cells, [n] in their order, a chunk at a time.
 
         Args:
@@ -83,9 +82,9 @@ class Head(nn.Module):
             of: logits float32 [chunk, tokens] and their places among the n, int64 [chunk], to [chunk]. It runs again
                 in the backward pass where the logits of all are too many to keep.
         """
-        group, place = self.groups.find(gene)
-        row, states = cell * self.groups.number + group, states.flatten(0, 1)
-        maps = torch.einsum("vd,sde->sve", self.out.weight, self.up.weight.unflatten(0, (self.groups.size, -1)))
+        group, place = groups.find(gene)
+        row, states = cell * groups.number + group, states.flatten(0, 1)
+        maps = torch.einsum("vd,sde->sve", self.out.weight, self.up.weight.unflatten(0, (groups.size, -1)))
         own = self.out(self.gene)
         again = torch.is_grad_enabled() and len(gene) > self.positions
 
@@ -94,7 +93,7 @@ class Head(nn.Module):
             return of((logits + own.index_select(0, gene[rows])).float(), rows)
 
         chunks, results = [], []
-        for number in range(self.groups.size):
+        for number in range(groups.size):
             for rows in (place == number).nonzero().squeeze(1).split(self.positions):
                 results.append(checkpoint(part, rows, number, use_reentrant=False) if again else part(rows, number))
                 chunks.append(rows)

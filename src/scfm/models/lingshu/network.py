@@ -1,6 +1,6 @@
 """The network of one Lingshu-Cell model, its loss as a sum with a count, its cell embedding and its generation."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +53,11 @@ class Network(nn.Module):
             shown: int64 [cells, genes], tokens or MASK. codes: int64 [cells, columns, most].
         """
         front = self.conditions(codes)
-        return self.backbone(torch.cat([front, self.compression(shown)], dim=1))[:, front.shape[1] :]
+        return self.backbone(torch.cat([front, self.compression(shown, self.groups)], dim=1))[:, front.shape[1] :]
+
+    def read(self, states: Tensor, cell: Tensor, gene: Tensor, of: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """What `of` makes of the logits of some genes of some cells; see `Head.forward`."""
+        return self.head(states, self.groups, cell, gene, of)
 
     def counts(self, view: View) -> dict[str, Tensor]:
         """Measured genes of all cells, hidden or not: the loss is in nats a gene."""
@@ -67,7 +71,7 @@ class Network(nn.Module):
         def nll(logits: Tensor, rows: Tensor) -> Tensor:
             return F.cross_entropy(logits, view.target[rows], reduction="none")
 
-        each = self.head.read(self.states(view.shown, view.codes), view.cell, view.gene, nll)
+        each = self.read(self.states(view.shown, view.codes), view.cell, view.gene, nll)
         return {"diffusion": Task((each * view.weight[view.cell]).sum(), view.measured, 1.0)}, None
 
     def flops(self, view: View) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from scfm.errors import ScfmError
 from scfm.models.lingshu.conditions import condition_codes, stacked
 from scfm.models.lingshu.network import Network
+from scfm.models.lingshu.prior import falling_genes
 from scfm.models.lingshu.sampling import Asked
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def predict(
 ) -> "AnnData":
     """Draw cells of every (background, perturbation) pair, with the steps and the guidance of the settings.
 
-    What the network knows it learned in training; of the cells that may be shown it reads the genes alone.
+    What the network knows it learned in training; cells that may be shown are read for `sampling.prior` alone.
 
     Args:
         network: trained with the conditions background and perturbation.
@@ -37,6 +38,7 @@ def predict(
         query: columns background and perturbation; unseen combinations `A+B` of perturbations that training saw.
         number: cells of each pair.
         given: columns background, perturbation, gene and count: genes that all cells of a pair hold at that count.
+            None for those that `sampling.prior` says.
 
     Returns:
         AnnData: X counts, CSR float32 [pairs x number, genes]; obs background and perturbation.
@@ -55,6 +57,8 @@ def predict(
         raise ScfmError(f"cells: {cells.n_vars:,} genes where the model has {network.genes:,}; give its genes in order")
     pairs = query[list(COLUMNS)].astype(str).reset_index(drop=True)
     labels = condition_codes(pairs, network.conditions.names, conditions, strict=True)
+    if given is None and network.settings.sampling.prior:
+        given = falling_genes(cells, sides, pairs)
     device = network.edges.device
     codes = stacked(
         {name: torch.from_numpy(code) for name, code in labels.items()}, conditions, torch.empty(len(pairs))

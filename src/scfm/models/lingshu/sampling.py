@@ -99,7 +99,7 @@ def _fill(
         if own.shape[1]:
             states = guided(network, shown, codes, guidance)
             place = cell.repeat_interleave(own.shape[1]), own.flatten()
-            shown[place] = network.head.read(states, *place, draw_of)
+            shown[place] = network.read(states, *place, draw_of)
     out = network.values[shown]
     out[:, gene] = count
     return out
