@@ -63,9 +63,9 @@ def alike(one, other):
 @pytest.fixture(scope="module")
 def controls(screen, network):
     """Tables of each type's control cells: real, and drawn in 1 and in 16 steps."""
-    own = {"real": [real(screen, kind, 0, 1000) for kind in range(TYPES)]}
+    own = {"real": [real(screen, kind, 0, 4000) for kind in range(TYPES)]}
     for steps in (1, 16):
-        own[steps] = [drawn(network, kind, 0, 500, seed=kind, steps=steps) for kind in range(TYPES)]
+        own[steps] = [drawn(network, kind, 0, 1000, seed=kind, steps=steps) for kind in range(TYPES)]
     return own
 
 
@@ -91,7 +91,7 @@ def test_depths_spread_as_in_real_cells(controls):
 
 
 def test_a_classifier_hardly_tells_drawn_cells_from_real_ones(controls):
-    tables = [np.concatenate(controls[16]), np.concatenate([table[:500] for table in controls["real"]])]
+    tables = [np.concatenate([table[:500] for table in controls[name]]) for name in (16, "real")]
     forest = RandomForestClassifier(100, min_samples_leaf=5, random_state=0)
     label = np.repeat([0, 1], [len(table) for table in tables])
     found = cross_val_score(forest, np.log1p(np.concatenate(tables)), label, cv=3, scoring="roc_auc").mean()
