@@ -236,7 +236,7 @@ def test_vectors_of_other_cells_or_without_number_are_refused(table, fault, toy_
 
 
 def test_bad_runs_end_with_a_sentence(shards, vectors, fit, tmp_path):
-    with pytest.raises(ScfmError, match="'nobody' is no system; choose among bmfm, cellplm, pulsar, stack"):
+    with pytest.raises(ScfmError, match="'nobody' is no system; choose among bmfm, cellplm, lingshu, pulsar, stack"):
         parse_run({"system": "nobody", "model": {}}, "test")
     with pytest.raises(ScfmError, match="reads cell vectors; name their file with --vectors"):
         train(settings("pulsar", PULSAR), "p/0", 0, shards, None, tmp_path / "w", tmp_path / "o", 0)
