@@ -82,7 +82,7 @@ def test_samples_of_one_law_and_of_two(rng):
     assert mmd(a, c) > 0.3
     assert ilisi(a, b) > 0.9
     assert ilisi(a, c) < 0.05
-    assert ilisi(np.zeros((4, 1)), np.ones((4, 1)), neighbors=4) == 0
+    assert ilisi(np.zeros((4, 1)), np.ones((4, 1)), neighbors=3) == 0
 
 
 def test_shares_of_types(rng):

@@ -13,7 +13,7 @@ from scfm.models.lingshu.settings import Lingshu
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("lingshu_cells")]
 
-STEPS, CELLS = 1500, 7800
+STEPS, BATCH, CELLS, DRAWN = 1500, 80, 7800, 800
 SETTINGS = {
     "tokens": 24,
     "transformer": {"group": 4, "hidden": 64, "layers": 3, "heads": 4, "ffn": 128, "init_std": 0.1},
@@ -36,7 +36,7 @@ def network(screen):
     counts, kind, perturbation = screen.corpus(np.random.default_rng(1), CELLS)
     codes = codes_of(kind, perturbation).numpy()
     model = Network(Lingshu.model_validate(SETTINGS), GENES, NAMES, 0)
-    fit(model, counts, {"type": codes[:, 0], "perturbation": codes[:, 1]}, STEPS, batch=128, rate=2e-3)
+    fit(model, counts, {"type": codes[:, 0], "perturbation": codes[:, 1]}, STEPS, BATCH, rate=2e-3)
     return model.eval()
 
 
@@ -65,14 +65,14 @@ def controls(screen, network):
     """Tables of each type's control cells: real, and drawn in 1 and in 16 steps."""
     own = {"real": [real(screen, kind, 0, 4000) for kind in range(TYPES)]}
     for steps in (1, 16):
-        own[steps] = [drawn(network, kind, 0, 1000, seed=kind, steps=steps) for kind in range(TYPES)]
+        own[steps] = [drawn(network, kind, 0, DRAWN, seed=kind, steps=steps) for kind in range(TYPES)]
     return own
 
 
 def test_means_and_spreads_of_genes(controls):
     for moment, least in ((np.mean, 0.995), (np.std, 0.97)):
-        found = [[moment(np.log1p(table), 0) for table in controls[name]] for name in (16, "real")]
-        assert alike(*found) >= least, moment
+        made, true = (np.log1p(np.concatenate(controls[name])) for name in (16, "real"))
+        assert np.corrcoef(moment(made, axis=0), moment(true, axis=0))[0, 1] >= least, moment
 
 
 def test_genes_vary_together_where_steps_let_them(controls):
