@@ -46,7 +46,7 @@ def compare(
     """Metrics of generated cells; compare two halves of the real cells the same way to see what can be reached.
 
     Values are log-normalised to the median depth of the real cells; the classifier, the kernel, neighbourhoods and
-    types see principal components of the real cells.
+    types see principal components of both sides together.
 
     Args:
         real, made: X raw counts, of the same genes in the same order.
@@ -72,8 +72,9 @@ def compare(
     (real_rows, a), (_, b) = sides["real"], sides["made"]
     depths = [np.asarray(counts.sum(1), dtype=np.float64).ravel() for counts in (a, b)]
     x, y = (log_normalised(counts, float(np.median(depths[0]))) for counts in (a, b))
-    fitted = PCA(min(components, *x.shape), random_state=seed).fit(x.toarray())
-    p, q = (fitted.transform(table.toarray()) for table in (x, y))
+    # Of both sides: components of one alone vary less there than in any other sample, which a classifier would see.
+    both = np.concatenate([x.toarray(), y.toarray()])
+    p, q = np.split(PCA(min(components, *both.shape), random_state=seed).fit_transform(both), [x.shape[0]])
     pair, slope = pair_correlations(x, y, genes)
     found = {
         "mean_pearson": correlation(mean_of_genes(x), mean_of_genes(y)),
