@@ -140,6 +140,8 @@ def test_a_generator_remembers_its_conditions(fit, cells):
     assert drawn.shape == (5, 40)
     together, alone = (part.embed(cells[:n]) for part, n in ((model, 9), (model, 1)))
     np.testing.assert_allclose(together["mean"][:1], alone["mean"], atol=1e-5)
+    plain = scfm.load(fit(settings("lingshu", LINGSHU | {"conditions": []}), "plain"), "cpu")
+    assert next(plain.network.generate(5, Asked(steps=2), torch.Generator().manual_seed(0))).shape == (5, 40)
     with pytest.raises(ScfmError, match="no column 'drug' \\(conditions\\)"):
         fit(settings("lingshu", LINGSHU | {"conditions": [{"column": "drug"}]}), "drug")
 
