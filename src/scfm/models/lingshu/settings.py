@@ -55,8 +55,7 @@ class Sampling(Settings):
     """Weight w of the contrast with the control under a perturbation: 0 is none, -1 the control itself. The paper takes
     2 for genes and 3 for cytokines."""
     prior: bool = False
-    """Under a perturbation, set the genes that fall under it in other backgrounds, in cells that may be shown, to one
-    count, as the paper does in a variant."""
+    """Set genes that fall under the same perturbation in other backgrounds to one count, a variant of the paper."""
     decode: Literal["edge", "midpoint"] = "midpoint"
     """Which count of its bin a token becomes: the least or the middle one. The last token always becomes its least."""
     batch_cells: int = Field(64, ge=1)
