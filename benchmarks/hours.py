@@ -1,6 +1,6 @@
 """Projected hours of each run of the paper study, from the operations of its steps: a calculation, not a measurement.
 
-    PYTHONPATH=src:benchmarks python benchmarks/hours.py
+    PYTHONPATH=src:benchmarks python benchmarks/hours.py --cpu 90
 
 Operations are those of each network's own closed form on cells as long as the Census's, with the settings of
 config/runs and config/studies/paper.yaml; cells are those that the paper published for its 10 % corpus. CellPLM reads
@@ -20,10 +20,12 @@ from scfm.models.bmfm.network import Network as BmfmNetwork
 from scfm.models.bmfm.settings import Bmfm
 from scfm.models.cellplm.network import Network as CellplmNetwork
 from scfm.models.cells import ragged
+from scfm.models.lingshu.network import Network as LingshuNetwork
+from scfm.models.lingshu.settings import Lingshu
 from scfm.models.pulsar.network import Network as PulsarNetwork
 from scfm.models.pulsar.settings import Pulsar
 from scfm.models.system import SystemSettings
-from scfm.pretrain.settings import Run
+from scfm.pretrain.settings import Run, parse_run
 from scfm.settings import read_yaml
 from scfm.study import Study
 
@@ -54,6 +56,8 @@ def network_of(model: SystemSettings) -> nn.Module:
     if isinstance(model, Bmfm):
         tree = torch.ones(1, CLASSES["cell_type"], dtype=torch.bool)
         return BmfmNetwork(model, GENES, tree, 0, classes=CLASSES, lineage=tree)
+    if isinstance(model, Lingshu):
+        return LingshuNetwork(model, GENES, {}, seed=0)
     kind = PulsarNetwork if isinstance(model, Pulsar) else CellplmNetwork
     return kind(model, GENES, datasets=1, seed=0)
 
@@ -96,10 +100,12 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.35 * 790, help="TFLOP/s of one GPU")
     parser.add_argument("--cpu", type=float, required=True, help="GFLOP/s of one core, as train.py measured them")
     parser.add_argument("--cells", type=int, default=200, help="over which a run is averaged")
-    parser.add_argument("--runs", nargs="+", help="these alone")
+    parser.add_argument("--runs", nargs="+", help="these alone, of the study or of config/runs")
     a = parser.parse_args()
     config = Path(__file__).parents[1] / "config"
-    runs = Study(read_yaml(config / "config.yaml") | {"study": "paper"}, config).runs
+    runs = dict(Study(read_yaml(config / "config.yaml") | {"study": "paper"}, config).runs)
+    for name in set(a.runs or ()) - set(runs):
+        runs[name] = parse_run(read_yaml(config / "runs" / f"{name}.yaml"), name)
     print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
     for name, run in runs.items():
         if run.trained and (a.runs is None or name in a.runs):

@@ -12,6 +12,7 @@ from scipy.sparse import csr_matrix
 import scfm
 from scfm.corpus import Shards
 from scfm.errors import ScfmError
+from scfm.models.lingshu.sampling import Asked
 from scfm.pretrain.settings import parse_run
 from scfm.pretrain.stop import Stopped
 from scfm.pretrain.train import train
@@ -36,6 +37,11 @@ PULSAR = {
 STACK = {
     "transformer": {"modules": 4, "width": 4, "layers": 1, "heads": 2, "set_heads": 2, "ffn": 8},
     "sets": {"by": ["dataset", "donor"], "cells": 6},
+}
+LINGSHU = {
+    "tokens": 20,
+    "transformer": {"group": 4, "hidden": 16, "layers": 1, "heads": 2, "ffn": 16, "init_std": 0.1},
+    "conditions": [{"column": "donor_id"}, {"column": "condition", "control": "control"}],
 }
 
 
@@ -75,8 +81,8 @@ def weights(folder):
     return scfm.load(folder, "cpu").network.state_dict()
 
 
-RUNS = [("cellplm", CELLPLM), ("pulsar", PULSAR), ("stack", STACK)]
-MAIN = {"cellplm": "cell", "pulsar": "reconstruction", "stack": "masked"}
+RUNS = [("cellplm", CELLPLM), ("pulsar", PULSAR), ("stack", STACK), ("lingshu", LINGSHU)]
+MAIN = {"cellplm": "cell", "pulsar": "reconstruction", "stack": "masked", "lingshu": "diffusion"}
 """The loss of validation that is watched."""
 
 
@@ -124,6 +130,20 @@ def test_conditions_are_learned_from_prompts(fit):
         fit(settings("stack", STACK | {"prompt": {"control": "vehicle"}}), "vehicle")
     with pytest.raises(ScfmError, match="no column 'drug', which the prompt needs"):
         fit(settings("stack", STACK | {"prompt": {"condition": "drug"}}), "drug")
+
+
+def test_a_generator_remembers_its_conditions(fit, cells):
+    model = scfm.load(fit(settings("lingshu", LINGSHU), "generator"), "cpu")
+    assert model.network.conditions.names["condition"] == ["drug", "other drug", "unknown"]
+    assert model.network.conditions.names["donor_id"] == sorted(set(DONORS))
+    (drawn,) = model.network.generate(5, Asked(steps=2), torch.Generator().manual_seed(0))
+    assert drawn.shape == (5, 40)
+    together, alone = (part.embed(cells[:n]) for part, n in ((model, 9), (model, 1)))
+    np.testing.assert_allclose(together["mean"][:1], alone["mean"], atol=1e-5)
+    plain = scfm.load(fit(settings("lingshu", LINGSHU | {"conditions": []}), "plain"), "cpu")
+    assert next(plain.network.generate(5, Asked(steps=2), torch.Generator().manual_seed(0))).shape == (5, 40)
+    with pytest.raises(ScfmError, match="no column 'drug' \\(conditions\\)"):
+        fit(settings("lingshu", LINGSHU | {"conditions": [{"column": "drug"}]}), "drug")
 
 
 @pytest.fixture
@@ -218,7 +238,7 @@ def test_vectors_of_other_cells_or_without_number_are_refused(table, fault, toy_
 
 
 def test_bad_runs_end_with_a_sentence(shards, vectors, fit, tmp_path):
-    with pytest.raises(ScfmError, match="'nobody' is no system; choose among bmfm, cellplm, pulsar, stack"):
+    with pytest.raises(ScfmError, match="'nobody' is no system; choose among bmfm, cellplm, lingshu, pulsar, stack"):
         parse_run({"system": "nobody", "model": {}}, "test")
     with pytest.raises(ScfmError, match="reads cell vectors; name their file with --vectors"):
         train(settings("pulsar", PULSAR), "p/0", 0, shards, None, tmp_path / "w", tmp_path / "o", 0)
