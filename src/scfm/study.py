@@ -16,7 +16,7 @@ from scfm.paper.settings import Paper, Scale
 from scfm.pretrain.settings import Run, parse_run
 from scfm.resources.settings import Resource, read_resources
 from scfm.settings import Settings, merge, of_kind, parse, read_yaml
-from scfm.study_checks import check_cell_encoders
+from scfm.study_checks import check_cell_encoders, check_sides, check_task_models, check_trained_anew
 from scfm.study_file import AblationUse, DatasetUse, Shared, StudyFile
 
 ANNOTATION_FILES = ("hgnc", "gene_ontology", "go_annotation", "tfclass", "protein_atlas", "housekeeping")
@@ -68,7 +68,7 @@ class Study:
         for name in self.file.concatenations:
             self.seeds[name] = self._concatenated_seeds(name, path)
         self._check_datasets(path)
-        self._check_task_models(path)
+        self._check_tasks(path)
         self._check_sides(path)
         self._check_source(path)
         check_cell_encoders(self.runs, self.file.runs, path)
@@ -156,14 +156,10 @@ class Study:
                 reason = "is drawn beside the synthetic census; remove it or change corpus.source"
                 raise ScfmError(f"{path}: dataset '{name}' {reason}")
 
-    def _check_task_models(self, path: Path) -> None:
+    def _check_tasks(self, path: Path) -> None:
         known = (*self.file.runs, *self.embeddings, *self.file.concatenations, *BASELINES)
-        for task, model in [(task, model) for task, models in self.file.task_models.items() for model in models]:
-            run, _, seed = model.partition("/")
-            if run not in known or (seed and seed not in map(str, self.seeds.get(run, ()))):
-                raise ScfmError(
-                    f"{path}: task_models.{task}: model '{model}' is not in the study; name a run or run/seed"
-                )
+        check_task_models(self.file.task_models, known, self.seeds, path)
+        check_trained_anew({name: self.use(name).tasks or () for name in self.named("pretrain")}, path)
 
     def _check_sides(self, path: Path) -> None:
         """Original studies go by the names of the study file and of the sheet, and by their DOIs."""
@@ -173,14 +169,8 @@ class Study:
             for original, uses in self.file.datasets.items()
             for name in uses
         }
-        trained = set().union(*(sources[name] for name in self.named("pretrain")))
-        for name in self.named("benchmark"):
-            both = sorted(sources[name] & trained, reverse=True)  # a name before a DOI
-            if both and self.use(name).contaminated is False:
-                raise ScfmError(
-                    f"{path}: study '{both[0]}' stands on both sides: '{name}' is a benchmark while a dataset of "
-                    "the same study is trained on; change a role or say what is contaminated"
-                )
+        known = {name: self.use(name).contaminated is not False for name in self.named("benchmark")}
+        check_sides(sources, self.named("pretrain"), known, path)
 
     def _check_source(self, path: Path) -> None:
         source, trained = self.corpus.source, self.named("pretrain")
@@ -223,6 +213,16 @@ class Study:
     def use(self, name: str) -> DatasetUse:
         """What the study does with a dataset."""
         return next(uses[name] for uses in self.file.datasets.values() if name in uses)
+
+    def tasks(self, name: str) -> tuple[str, ...]:
+        """Those of the sheet unless the study names its own, be it none; of the corpus's cells only those it names."""
+        own = self.use(name)
+        return own.tasks if own.tasks is not None else self.sheet[name].tasks if own.role == "benchmark" else ()
+
+    @property
+    def evaluated(self) -> list[str]:
+        """Names of the datasets that some task scores: benchmarks, and of the corpus's cells those that name a task."""
+        return [*self.named("benchmark"), *filter(self.tasks, self.named("pretrain"))]
 
     def preparation(self, name: str) -> Preparation:
         """Everything that the preparation of a benchmark dataset depends on."""

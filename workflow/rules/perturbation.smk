@@ -1,5 +1,5 @@
-# Drugs with mechanisms and a state that comes with a disease: datasets with planted answers, the task that reads
-# expression too (`moa` is among those of embeddings alone), and their tables.
+# Drugs with mechanisms, a state that comes with a disease and perturbed cells that were held out: datasets with planted
+# answers, the tasks that read expression too (`moa` is among those of embeddings alone), and their tables.
 
 
 # Beside the census, with generators of their own: the census does not change with them.
@@ -46,6 +46,39 @@ rule disease:
     shell:
         "python -m scfm benchmarks disease {input.datasets} --embeddings {input.embeddings} --study {params.study}"
         " --settings {params.settings:q} --out {output.table} --out-clusters {output.clusters} 2>&1 | tee {log}"
+
+
+# Perturbed cells that were held out: those that a run predicts, or the baselines. One job scores all datasets.
+rule perturbation:
+    input:
+        datasets=prepared("perturbation"),
+        predictions=lambda w: predicted_cells(w.model, w.seed),
+    output:
+        table=BENCHMARKS / "perturbation" / "{model}" / "{seed}.csv",
+        pairs=BENCHMARKS / "perturbation" / "{model}" / "{seed}.pairs.csv",
+    log:
+        LOGS / "benchmarks" / "perturbation" / "{model}-{seed}.log",
+    benchmark:
+        RESULTS / "benchmark" / "benchmarks" / "perturbation-{model}-{seed}.tsv"
+    wildcard_constraints:
+        model="|".join(["baselines", *STUDY.runs]),
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        study=STUDY.name,
+        settings=as_json(STUDY.benchmarks.perturbation.model_copy(update={"systems": {}})),
+        # Functions of the input are no reason to rerun.
+        predictions=lambda w, input: (
+            f"--predictions {input.predictions} --run {w.model} --alone" if input.predictions else ""
+        ),
+        code=code("scfm.benchmarks.task_commands:perturbation"),
+    shell:
+        "python -m scfm benchmarks perturbation {input.datasets} {params.predictions} --seed {wildcards.seed}"
+        " --study {params.study} --settings {params.settings:q} --out {output.table} --out-pairs {output.pairs}"
+        " 2>&1 | tee {log}"
 
 
 # A table of tidy results says which file it needs, if one is missing.

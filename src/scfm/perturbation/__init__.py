@@ -6,7 +6,7 @@
 
 from scfm.perturbation.baselines import BASELINES, predict, pseudobulks
 from scfm.perturbation.cells import CONTROL, conditions, controls, screen
-from scfm.perturbation.evaluate import evaluate
+from scfm.perturbation.evaluate import CEILING, evaluate
 from scfm.perturbation.predictions import check_perturbations, check_predictions, check_prompt
 from scfm.perturbation.settings import Holdout, Quality, Scoring
 from scfm.perturbation.split import check_leaks, hold_out
@@ -14,6 +14,7 @@ from scfm.perturbation.summary import summarise
 
 __all__ = [
     "BASELINES",
+    "CEILING",
     "CONTROL",
     "Holdout",
     "Quality",
