@@ -6,6 +6,7 @@ from typing import Any
 
 from scfm.annotation.settings import AnnotationSettings, Choices, read_alternatives
 from scfm.annotation.settings import read_settings as read_annotation_settings
+from scfm.benchmarks.anew import predicting_runs
 from scfm.benchmarks.settings import Benchmarks, Evaluation, Preparation
 from scfm.datasets import read_datasets
 from scfm.embeddings import EmbeddingFile, read_embedding_files
@@ -72,6 +73,7 @@ class Study:
         self._check_sides(path)
         self._check_source(path)
         check_cell_encoders(self.runs, self.file.runs, path)
+        self.predicting = predicting_runs(self.runs, self.benchmarks.perturbation.systems, path)
 
     def _override(self, model: type[Settings], key: str, path: Path) -> Any:
         base = getattr(self.shared, key).model_dump(mode="json", exclude_unset=True)
@@ -169,8 +171,8 @@ class Study:
             for original, uses in self.file.datasets.items()
             for name in uses
         }
-        known = {name: self.use(name).contaminated is not False for name in self.named("benchmark")}
-        check_sides(sources, self.named("pretrain"), known, path)
+        said = {name: self.use(name).contaminated is not False for name in self.named("benchmark")}
+        check_sides(sources, self.named("pretrain"), said, path)
 
     def _check_source(self, path: Path) -> None:
         source, trained = self.corpus.source, self.named("pretrain")
@@ -268,9 +270,8 @@ class Study:
         library = [LIBRARY] if any(self.preparation(name).library for name in self.named("benchmark")) else []
         orthologs += filter(None, map(self.orthologs, self.named("benchmark")))
         files = [*datasets, *(row.resource for row in self.embeddings.values())]
-        return list(
-            dict.fromkeys([*annotation, *orthologs, *library, *(name for name in files if name in self.resources)])
-        )
+        known = (name for name in files if name in self.resources)
+        return list(dict.fromkeys([*annotation, *orthologs, *library, *known]))
 
     @property
     def species(self) -> set[str]:

@@ -241,9 +241,17 @@ def predicted_cells(model, seed):
     return [] if model == "baselines" else BENCHMARKS / "predict" / model / f"{seed}.h5ad"
 
 
+def predicting(among=None):
+    """(run, seed) of the models that predict perturbed cells, if any dataset is asked for that."""
+    chosen = models() if among is None else among
+    able = [(run, seed) for run, seed in chosen if run in STUDY.predicting and prepared("perturbation")]
+    return [(run, seed) for run, seed in able if STUDY.scores("perturbation", run, seed)]
+
+
 def perturbation_files(among=None):
-    """Tidy tables of predicted perturbed cells: of the baselines, of which no model is one, or of some models."""
-    return [BENCHMARKS / "perturbation" / "baselines" / "0.csv"] if prepared("perturbation") and among is None else []
+    """Tidy tables of predicted perturbed cells: of the baselines and all models that predict, or of some models."""
+    baselines = [("baselines", 0)] if prepared("perturbation") and among is None else []
+    return [BENCHMARKS / "perturbation" / model / f"{seed}.csv" for model, seed in [*baselines, *predicting(among)]]
 
 
 def tidy_files(among=None):

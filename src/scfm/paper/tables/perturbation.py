@@ -1,4 +1,4 @@
-"""How well perturbed cells that were held out are predicted: one row for each dataset, hold-out and model or baseline."""
+"""How well held-out perturbed cells are predicted: one row for each dataset, hold-out and model or baseline."""
 
 import pandas as pd
 
@@ -56,7 +56,11 @@ def _kind(name: str) -> int:
 
 def _row(key: tuple[str, str, str], figures: pd.DataFrame) -> dict:
     row = dict(zip(("dataset", "held_out", "prediction"), key, strict=True))
-    row |= {"seeds": figures["seeds"].max(), "pairs": int(figures["mean"]["perturbations"]), "cells": figures["n"][MAIN]}
+    row |= {
+        "seeds": figures["seeds"].max(),
+        "pairs": int(figures["mean"]["perturbations"]),
+        "cells": figures["n"][MAIN],
+    }
     return row | {name: _text(figures, name) for name in METRICS if name in figures.index}
 
 
