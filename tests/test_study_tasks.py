@@ -59,7 +59,7 @@ def test_a_dataset_of_the_corpus_is_asked_for_tasks_that_train_anew_alone(make):
     study = with_tasks(tasks=["perturbation"])
     assert study.evaluated == ["kang_ifnb"]
     assert study.named("benchmark") == []
-    with pytest.raises(ScfmError, match="'kang_ifnb' is trained on and asked for probe; .*only perturbation can be"):
+    with pytest.raises(ScfmError, match=r"'kang_ifnb' is trained on and asked for probe; .*only perturbation can be"):
         with_tasks(tasks=["perturbation", "probe"])
 
 

@@ -147,7 +147,7 @@ def test_runs_that_predict():
     assert found["stack"].training.batch_cells == 32
     with pytest.raises(ScfmError, match=r"perturbation.systems: 'stak' is no system; choose among bmfm, cellplm"):
         predicting_runs({"stack": run}, {"stak": {}}, "study")
-    with pytest.raises(ScfmError, match="run 'stack': unknown key 'model.promt'; did you mean 'prompt'"):
+    with pytest.raises(ScfmError, match=r"run 'stack': unknown key 'model.promt'; did you mean 'prompt'"):
         predicting_runs({"stack": run}, {"stack": {"model": {"promt": {}}}}, "study")
 
 
