@@ -65,6 +65,8 @@ def perturbation(
             tables = _folds(cells, holdout, settings, name, run, predicted)
             if alone:
                 tables = {one: table for one, table in tables.items() if one == run}
+            if not tables:
+                continue
             rows += _tidy(tables, adata.uns["scfm"] | seen, holdout, settings, study, run, seed)
             whose = {"study": study, "seed": seed, "dataset": name, "split": holdout.name}
             pairs += [table.assign(run=one, **whose) for one, table in tables.items()]
