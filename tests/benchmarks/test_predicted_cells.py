@@ -121,6 +121,7 @@ def test_predicted_cells_of_each_fold_are_scored_beside_the_baselines(path, tmp_
     both, _ = perturbation([path], settings, "study", "stack", 0, tmp_path / "made.h5ad")
     assert set(both["run"][both["split"] == "combinations_1_seen"]) >= {"control_mean", "ceiling"}
     score = both[(both["run"] == "stack") & (both["metric"] == "pearson_delta")].value.to_numpy()
+    assert "score" in set(table["metric"]), "scaled by a baseline that is not written"
     assert np.array_equal(score, table[table["metric"] == "pearson_delta"].value.to_numpy()), "alone or not"
 
 

@@ -63,13 +63,11 @@ def perturbation(
         cells = cells_of(adata, settings)
         for holdout in settings.holdouts.get(name, (Holdout(),)):
             tables = _folds(cells, holdout, settings, name, run, predicted)
-            if alone:
-                tables = {one: table for one, table in tables.items() if one == run}
-            if not tables:
-                continue
-            rows += _tidy(tables, adata.uns["scfm"] | seen, holdout, settings, study, run, seed)
+            wanted = [one for one in tables if one == run or not alone]
+            every = _tidy(tables, adata.uns["scfm"] | seen, holdout, settings, study, run, seed)
+            rows += [table for table in every if table["run"].iloc[0] in wanted]
             whose = {"study": study, "seed": seed, "dataset": name, "split": holdout.name}
-            pairs += [table.assign(run=one, **whose) for one, table in tables.items()]
+            pairs += [table.assign(run=one, **whose) for one, table in tables.items() if one in wanted]
     if predicted is not None and not any((table["run"] == run).any() for table in rows):
         raise ScfmError(f"{predictions}: no cell of {', '.join(prepared)} and its held-out parts; predict them again")
     first = ["study", "run", "seed", "dataset", "split", "fold"]
