@@ -47,6 +47,22 @@ def test_unknown_task(make):
         make(task_models={"weather": ["mlm"]})
 
 
+def test_a_dataset_of_the_corpus_is_asked_for_tasks_that_train_anew_alone(make):
+    source = {"kind": "files", "datasets": ["kang_ifnb"]}
+    corpus = read_yaml(CONFIG / "studies" / "tiny.yaml")["corpus"] | {"source": source}
+
+    def with_tasks(**use):
+        return make(corpus=corpus, check_run=None, datasets={"Kang 2018": {"kang_ifnb": {"role": "pretrain"} | use}})
+
+    assert with_tasks().evaluated == []
+    assert with_tasks().tasks("kang_ifnb") == ()
+    study = with_tasks(tasks=["perturbation"])
+    assert study.evaluated == ["kang_ifnb"]
+    assert study.named("benchmark") == []
+    with pytest.raises(ScfmError, match=r"'kang_ifnb' is trained on and asked for probe; .*only perturbation can be"):
+        with_tasks(tasks=["perturbation", "probe"])
+
+
 def test_mechanisms_of_the_library_need_its_file(make):
     datasets = {"Srivatsan 2020": {"sciplex3_a549": {"role": "benchmark", "optional": True}}}
     plain, library = make(datasets=datasets), make(datasets=datasets, benchmarks={"moa": {"mechanism": "library"}})

@@ -48,6 +48,10 @@ of results of this name."""
 COUNT_TASKS = ("denoise", "imputation")
 """Tasks that score expected counts, of systems that give them; each is a command, a slice of the settings and a folder
 of results of this name."""
+TRAINED_ANEW = ("perturbation",)
+"""Tasks for which a model is trained anew on the dataset without what is held out, so that it may be of the corpus."""
+WITHOUT_VECTORS = (*COUNT_TASKS, *TRAINED_ANEW)
+"""Tasks that read no embeddings."""
 HELD_OUT = ("heldout", "finetune")
 """Tasks that need some batches held out."""
 REGRESSION, CLASSIFICATION = "regression", "classification"

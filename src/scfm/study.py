@@ -6,6 +6,7 @@ from typing import Any
 
 from scfm.annotation.settings import AnnotationSettings, Choices, read_alternatives
 from scfm.annotation.settings import read_settings as read_annotation_settings
+from scfm.benchmarks.anew import predicting_runs
 from scfm.benchmarks.settings import Benchmarks, Evaluation, Preparation
 from scfm.datasets import read_datasets
 from scfm.embeddings import EmbeddingFile, read_embedding_files
@@ -16,7 +17,7 @@ from scfm.paper.settings import Paper, Scale
 from scfm.pretrain.settings import Run, parse_run
 from scfm.resources.settings import Resource, read_resources
 from scfm.settings import Settings, merge, of_kind, parse, read_yaml
-from scfm.study_checks import check_runs
+from scfm.study_checks import check_runs, check_sides, check_task_models, check_trained_anew
 from scfm.study_file import AblationUse, DatasetUse, Shared, StudyFile
 
 ANNOTATION_FILES = ("hgnc", "gene_ontology", "go_annotation", "tfclass", "protein_atlas", "housekeeping")
@@ -68,10 +69,11 @@ class Study:
         for name in self.file.concatenations:
             self.seeds[name] = self._concatenated_seeds(name, path)
         self._check_datasets(path)
-        self._check_task_models(path)
+        self._check_tasks(path)
         self._check_sides(path)
         self._check_source(path)
         check_runs(self.runs, self.file.runs, path)
+        self.predicting = predicting_runs(self.runs, self.benchmarks.perturbation.systems, path)
 
     def _override(self, model: type[Settings], key: str, path: Path) -> Any:
         base = getattr(self.shared, key).model_dump(mode="json", exclude_unset=True)
@@ -156,14 +158,10 @@ class Study:
                 reason = "is drawn beside the synthetic census; remove it or change corpus.source"
                 raise ScfmError(f"{path}: dataset '{name}' {reason}")
 
-    def _check_task_models(self, path: Path) -> None:
+    def _check_tasks(self, path: Path) -> None:
         known = (*self.file.runs, *self.embeddings, *self.file.concatenations, *BASELINES)
-        for task, model in [(task, model) for task, models in self.file.task_models.items() for model in models]:
-            run, _, seed = model.partition("/")
-            if run not in known or (seed and seed not in map(str, self.seeds.get(run, ()))):
-                raise ScfmError(
-                    f"{path}: task_models.{task}: model '{model}' is not in the study; name a run or run/seed"
-                )
+        check_task_models(self.file.task_models, known, self.seeds, path)
+        check_trained_anew({name: self.use(name).tasks or () for name in self.named("pretrain")}, path)
 
     def _check_sides(self, path: Path) -> None:
         """Original studies go by the names of the study file and of the sheet, and by their DOIs."""
@@ -173,14 +171,8 @@ class Study:
             for original, uses in self.file.datasets.items()
             for name in uses
         }
-        trained = set().union(*(sources[name] for name in self.named("pretrain")))
-        for name in self.named("benchmark"):
-            both = sorted(sources[name] & trained, reverse=True)  # a name before a DOI
-            if both and self.use(name).contaminated is False:
-                raise ScfmError(
-                    f"{path}: study '{both[0]}' stands on both sides: '{name}' is a benchmark while a dataset of "
-                    "the same study is trained on; change a role or say what is contaminated"
-                )
+        said = {name: self.use(name).contaminated is not False for name in self.named("benchmark")}
+        check_sides(sources, self.named("pretrain"), said, path)
 
     def _check_source(self, path: Path) -> None:
         source, trained = self.corpus.source, self.named("pretrain")
@@ -223,6 +215,16 @@ class Study:
     def use(self, name: str) -> DatasetUse:
         """What the study does with a dataset."""
         return next(uses[name] for uses in self.file.datasets.values() if name in uses)
+
+    def tasks(self, name: str) -> tuple[str, ...]:
+        """Those of the sheet unless the study names its own, be it none; of the corpus's cells only those it names."""
+        own = self.use(name)
+        return own.tasks if own.tasks is not None else self.sheet[name].tasks if own.role == "benchmark" else ()
+
+    @property
+    def evaluated(self) -> list[str]:
+        """Names of the datasets that some task scores: benchmarks, and of the corpus's cells those that name a task."""
+        return [*self.named("benchmark"), *filter(self.tasks, self.named("pretrain"))]
 
     def preparation(self, name: str) -> Preparation:
         """Everything that the preparation of a benchmark dataset depends on."""
@@ -268,9 +270,8 @@ class Study:
         library = [LIBRARY] if any(self.preparation(name).library for name in self.named("benchmark")) else []
         orthologs += filter(None, map(self.orthologs, self.named("benchmark")))
         files = [*datasets, *(row.resource for row in self.embeddings.values())]
-        return list(
-            dict.fromkeys([*annotation, *orthologs, *library, *(name for name in files if name in self.resources)])
-        )
+        known = (name for name in files if name in self.resources)
+        return list(dict.fromkeys([*annotation, *orthologs, *library, *known]))
 
     @property
     def species(self) -> set[str]:

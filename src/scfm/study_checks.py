@@ -1,8 +1,9 @@
 """What a study must be as a whole, beyond the values of single keys."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from scfm.datasets import TRAINED_ANEW
 from scfm.errors import ScfmError
 from scfm.pretrain.settings import Run
 from scfm.pretrain.stage import Stage
@@ -70,3 +71,59 @@ def stages(runs: dict[str, Run], name: str) -> tuple[Stage, ...]:
     """What a run and those that it begins with take from the corpus, its own last."""
     start = runs[name].start
     return (*(stages(runs, start.run) if start else ()), runs[name].stage)
+
+
+def check_task_models(
+    task_models: Mapping[str, Collection[str]], known: Collection[str], seeds: Mapping[str, Collection[int]], path: Path
+) -> None:
+    """The models that a task is to score are of the study.
+
+    Args:
+        task_models: task to `run` or `run/seed`. known: models of the study. seeds: of each of them that has some.
+
+    Raises:
+        ScfmError: one is not.
+    """
+    for task, model in [(task, model) for task, models in task_models.items() for model in models]:
+        run, _, seed = model.partition("/")
+        if run not in known or (seed and seed not in map(str, seeds.get(run, ()))):
+            raise ScfmError(f"{path}: task_models.{task}: model '{model}' is not in the study; name a run or run/seed")
+
+
+def check_trained_anew(tasks: Mapping[str, Collection[str]], path: Path) -> None:
+    """Datasets that are trained on are asked only for tasks whose models are trained anew, without held-out cells.
+
+    Args:
+        tasks: dataset of the corpus to the tasks that the study names for it.
+
+    Raises:
+        ScfmError: one is asked for another task.
+    """
+    for name, asked in tasks.items():
+        if others := sorted(set(asked) - set(TRAINED_ANEW)):
+            raise ScfmError(
+                f"{path}: dataset '{name}' is trained on and asked for {others[0]}; of such a dataset only "
+                f"{', '.join(TRAINED_ANEW)} can be asked, whose models are trained anew; change its role or its tasks"
+            )
+
+
+def check_sides(
+    sources: Mapping[str, set[str]], trained: Collection[str], benchmarks: Mapping[str, bool], path: Path
+) -> None:
+    """No original study is both trained on and evaluated without a word on contamination.
+
+    Args:
+        sources: dataset to the names and DOIs of its original studies. trained: datasets of the corpus. benchmarks:
+            dataset that is evaluated to whether the study file says what of it is contaminated.
+
+    Raises:
+        ScfmError: one is.
+    """
+    seen = set().union(*(sources[name] for name in trained))
+    for name, said in benchmarks.items():
+        both = sorted(sources[name] & seen, reverse=True)  # a name before a DOI
+        if both and not said:
+            raise ScfmError(
+                f"{path}: study '{both[0]}' stands on both sides: '{name}' is a benchmark while a dataset of "
+                "the same study is trained on; change a role or say what is contaminated"
+            )

@@ -17,7 +17,8 @@ class DatasetUse(Evaluation):
     """What a study does with one dataset."""
 
     role: Literal["pretrain", "benchmark"]
-    """`pretrain`: cells of the corpus; `benchmark`: evaluated, never trained on."""
+    """`pretrain`: cells of the corpus, of which `tasks` may name such as train anew without what they hold out;
+    `benchmark`: evaluated, never trained on."""
     optional: bool = False
     """The study does without a dataset of resource `file:` that is not there; the tables say which file they need."""
 

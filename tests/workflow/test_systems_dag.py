@@ -69,6 +69,21 @@ def test_a_start_that_cannot_be_is_told_in_a_sentence(run, fault, fresh):
     assert fault in line
 
 
+def test_systems_that_predict_perturbed_cells_are_trained_anew_and_scored(jobs):
+    predicted = {name for name in jobs if name.startswith("predict ")}
+    assert "predict stack/0" in predicted
+    assert not {name for name in predicted if "cellplm" in name or "random" in name}
+    prepared = f"{RESULTS}/benchmarks/datasets/synthetic_screen.h5ad"
+    assert jobs["predict stack/0"].input == [prepared], "neither the corpus nor a model of the study"
+    assert jobs["perturbation baselines/0"].input == [prepared]
+    scores = jobs["perturbation stack/0"]
+    assert scores.input == [prepared, *jobs["predict stack/0"].output]
+    table = jobs["table_from_tidy perturbation"]
+    assert {f"{RESULTS}/benchmarks/perturbation/{model}/0.csv" for model in ("baselines", "stack")} <= set(table.input)
+    assert f"{RESULTS}/tables/perturbation.csv" in jobs["table_pages"].input
+    assert prepared not in jobs["embed stack/0"].input, "the task reads no vectors"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
@@ -93,8 +108,10 @@ def test_the_study_runs_and_an_edit_of_one_system_reruns_that_alone(fresh):
     fresh.edit(file, "holdout_cells: 6000\n", "holdout_cells: 1600\n")
     path = fresh.folder / file
     path.write_text(path.read_text().replace("seeds: [0, 1]", "seeds: [0]"))
-    short = "pretrain={training: {epochs: 2, validate_every: 2, decay_steps: 0}}"
-    done = fresh.run(*TARGET, short, "--cores", "2")
+    fresh.edit(file, "  random_stack: { seeds: [0] }\n", "")
+    few = "training: {epochs: 2, validate_every: 2, decay_steps: 0}"
+    short = [f"pretrain={{{few}}}", f"benchmarks={{perturbation: {{predicted: 20, systems: {{stack: {{{few}}}}}}}}}"]
+    done = fresh.run(*TARGET, *short, "--cores", "2")
     assert done.returncode == 0, done.stdout
     tables = fresh.folder / RESULTS / "tables"
     scored = pd.read_csv(tables / "table5.csv")
@@ -109,9 +126,13 @@ def test_the_study_runs_and_an_edit_of_one_system_reruns_that_alone(fresh):
     assert of_cellplm.control.str.startswith("random_cellplm/").all()
     assert set(controls[controls.run == "wced"].control.str.split("/").str[0]) == {"random"}
     assert (fresh.folder / RESULTS / "report.html").exists()
-    assert fresh.names(*TARGET, short) <= {"closing"}
+    perturbed = pd.read_csv(tables / "perturbation.csv")
+    assert {"ceiling", "stack", "control_mean", "additive"} <= set(perturbed.prediction)
+    assert set(perturbed.held_out) == {"perturbations_prompted", "combinations_2_seen"}
+    assert fresh.names(*TARGET, *short) <= {"closing"}
     fresh.edit("src/scfm/models/cellplm/flow.py", "EPSILON = 1e-6", "EPSILON = 2e-6")
-    again = fresh.names(*TARGET, short)
+    again = fresh.names(*TARGET, *short)
     trained = {name for name in again if name.split()[0] in ("train", "train_system", "vectors", "embed_donors")}
     assert trained == {"train_system cellplm/0", "train_system random_cellplm/0"}
+    assert not {name for name in again if name.startswith("predict ")}
     assert not {name for name in again if name.startswith("embed ") and "cellplm" not in name}

@@ -48,7 +48,7 @@ wildcard_constraints:
     model="|".join([*CELL_RUNS, *STUDY.file.concatenations, *STUDY.embeddings, *BASELINES]),
     seed=r"\d+",
     part=r"\d+",
-    dataset="|".join(STUDY.named("benchmark")) or "none",
+    dataset="|".join(STUDY.evaluated) or "none",
 
 
 def code(*names):

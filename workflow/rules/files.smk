@@ -5,7 +5,7 @@ import shlex
 from scfm.benchmarks.settings import Exposure
 from scfm.corpus.settings import BuildSettings, SourceSettings
 from scfm.corpus.synthetic import corpus_names, dataset_row
-from scfm.datasets import COUNT_TASKS, EMBEDDING_TASKS
+from scfm.datasets import COUNT_TASKS, EMBEDDING_TASKS, WITHOUT_VECTORS
 from scfm.embeddings import Vectors
 from scfm.genes import HUMAN
 from scfm.learnability import FILES as LEARNABILITY_FILES
@@ -50,6 +50,7 @@ FROM_TIDY = {
     "ontology": "ontology",
     "donors": "donors",
     "imputation": "imputation",
+    "perturbation": "perturbation",
     "controls": "controls",
     "ranks": "ranks",
 }
@@ -143,24 +144,18 @@ def corpus_figures():
 
 
 # Benchmarks.
-def tasks(name):
-    """Tasks of a dataset: those of the sheet unless the study names its own, be it none."""
-    chosen = STUDY.use(name).tasks
-    return STUDY.sheet[name].tasks if chosen is None else chosen
-
-
 def prepared(task=None, model=None):
     """Prepared datasets, of one task and for one model's vectors if named; scVI reads counts alone.
 
-    Datasets whose every task scores expected counts need no vectors.
+    Datasets whose every task reads no vectors need none. Of those trained on only those that a task asks for are.
     """
-    names = [name for name in STUDY.named("benchmark") if name not in ABSENT]
+    names = [name for name in (STUDY.evaluated if task else STUDY.named("benchmark")) if name not in ABSENT]
     if model:
-        names = [name for name in names if not tasks(name) or set(tasks(name)) - set(COUNT_TASKS)]
+        names = [name for name in names if not STUDY.tasks(name) or set(STUDY.tasks(name)) - set(WITHOUT_VECTORS)]
     if model == "scvi":
         names = [name for name in names if STUDY.sheet[name].values == "counts"]
     if task:
-        names = [name for name in names if task in tasks(name)]
+        names = [name for name in names if task in STUDY.tasks(name)]
     return [BENCHMARKS / "datasets" / f"{name}.h5ad" for name in names]
 
 
@@ -244,9 +239,27 @@ def fitted_beside(task):
     return f"--scvi {shlex.quote(as_json(BASELINES['scvi']))}" if asked else ""
 
 
+def predicted_cells(model, seed):
+    """The perturbed cells that a run predicts; nothing for the baselines."""
+    return [] if model == "baselines" else BENCHMARKS / "predict" / model / f"{seed}.h5ad"
+
+
+def predicting(among=None):
+    """(run, seed) of the models that predict perturbed cells, if any dataset is asked for that."""
+    chosen = models() if among is None else among
+    able = [(run, seed) for run, seed in chosen if run in STUDY.predicting and prepared("perturbation")]
+    return [(run, seed) for run, seed in able if STUDY.scores("perturbation", run, seed)]
+
+
+def perturbation_files(among=None):
+    """Tidy tables of predicted perturbed cells: of the baselines and all models that predict, or of some models."""
+    baselines = [("baselines", 0)] if prepared("perturbation") and among is None else []
+    return [BENCHMARKS / "perturbation" / model / f"{seed}.csv" for model, seed in [*baselines, *predicting(among)]]
+
+
 def tidy_files(among=None):
     """Every tidy table of the benchmarks, or those of some models."""
     files = [file for task in (*EMBEDDING_TASKS, "disease") for file in task_files(task, among)]
-    files += count_files(among)
+    files += count_files(among) + perturbation_files(among)
     files += [BENCHMARKS / "ontology" / run / f"{seed}.csv" for run, seed in ontology_models(among)]
     return files + [BENCHMARKS / "finetune" / run / f"{seed}.csv" for run, seed in finetune_models(among)]

@@ -17,9 +17,9 @@ ABSENT = absent()
 
 def asks_for(task):
     """Whether the study names a dataset for a task, be its file there or not."""
-    return any(task in tasks(name) for name in STUDY.named("benchmark"))
+    return any(task in STUDY.tasks(name) for name in STUDY.named("benchmark"))
 
 
 def needed(task):
     """Options that name the datasets of a task whose files are not there."""
-    return [f"--needs {name}={path}" for name, path in ABSENT.items() if task in tasks(name)]
+    return [f"--needs {name}={path}" for name, path in ABSENT.items() if task in STUDY.tasks(name)]

@@ -21,6 +21,7 @@ def table_files():
     there["donors"] = task_files("donor")
     there["systems"] = published_systems()
     there["imputation"] = count_files()
+    there["perturbation"] = perturbation_files()
     there |= {task: asks_for(task) for task in WITH_NEEDS}
     there |= dict.fromkeys((f"table{number}" for number in range(9, 14)), prepared("clustering"))
     return [table_file(name) for name in [*names, "table14", "inconsistencies"] if there.get(name, True)]
@@ -33,7 +34,7 @@ def published_systems():
 
 
 def mouse_datasets():
-    return [name for name in other_species() if STUDY.sheet[name].species == MOUSE and "integration" in tasks(name)]
+    return [name for name in other_species() if STUDY.sheet[name].species == MOUSE and "integration" in STUDY.tasks(name)]
 
 
 def table_pages():
@@ -60,7 +61,7 @@ def items_missing():
         "figureS7": "no dataset or no pair of runs to compare",
     }
     for name, task in {"figure6": "moa", "figureS8": "disease"}.items():
-        files = [str(path) for dataset, path in ABSENT.items() if task in tasks(dataset)]
+        files = [str(path) for dataset, path in ABSENT.items() if task in STUDY.tasks(dataset)]
         reasons[name] = f"needs its file {', '.join(files)}" if files else f"no dataset is asked for {task}"
     left_out = [name for name in get_args(Figure) if STUDY.file.figures is not None and name not in STUDY.file.figures]
     reasons |= dict.fromkeys(left_out, "left out by the key figures of the study file")

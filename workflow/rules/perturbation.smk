@@ -1,5 +1,6 @@
-# Drugs with mechanisms and a state that comes with a disease: datasets with planted answers, the task that reads
-# expression too (`moa` is among those of embeddings alone), and their tables.
+# Drugs with mechanisms, a state that comes with a disease and perturbed cells that were held out: datasets with planted
+# answers, the tasks that read expression too (`moa` is among those of embeddings alone), and their tables.
+from scfm.perturbation.settings import Scoring
 
 
 # Beside the census, with generators of their own: the census does not change with them.
@@ -46,6 +47,71 @@ rule disease:
     shell:
         "python -m scfm benchmarks disease {input.datasets} --embeddings {input.embeddings} --study {params.study}"
         " --settings {params.settings:q} --out {output.table} --out-clusters {output.clusters} 2>&1 | tee {log}"
+
+
+# Its system is trained anew on each fold's training cells, whatever the run was trained on in this study.
+rule predict:
+    input:
+        prepared("perturbation"),
+    output:
+        BENCHMARKS / "predict" / "{run}" / "{seed}.h5ad",
+    log:
+        LOGS / "benchmarks" / "predict" / "{run}-{seed}.log",
+    benchmark:
+        RESULTS / "benchmark" / "benchmarks" / "predict-{run}-{seed}.tsv"
+    wildcard_constraints:
+        run="|".join(STUDY.predicting) or "none",
+    priority: 2
+    conda:
+        "../../envs/model.yaml"
+    threads: STUDY.shared.threads
+    resources:
+        **gpus(lambda w: min(GPUS, 1)),
+        mem_mb=64000 if PAPER_SCALE else 6000,
+        runtime=2880 if PAPER_SCALE else 120,
+    params:
+        run=lambda w: as_json(STUDY.predicting[w.run].model_dump(mode="json", exclude={"description"})),
+        settings=as_json(STUDY.benchmarks.perturbation.model_copy(update={"systems": {}, "scoring": Scoring()})),
+        work=lambda w, output: WORK / "predict" / w.run / w.seed,  # elsewhere is no reason to train again
+        device=STUDY.shared.device,
+        code=lambda w: code("scfm.benchmarks.embedding_commands:predict", training_code(w.run)[1]),
+    shell:
+        "python -m scfm benchmarks predict {input} --run-settings {params.run:q} --run {wildcards.run}"
+        " --seed {wildcards.seed} --settings {params.settings:q} --work {params.work} --device {params.device}"
+        " --out {output} 2>&1 | tee {log}"
+
+
+# Perturbed cells that were held out: those that a run predicts, or the baselines. One job scores all datasets.
+rule perturbation:
+    input:
+        datasets=prepared("perturbation"),
+        predictions=lambda w: predicted_cells(w.model, w.seed),
+    output:
+        table=BENCHMARKS / "perturbation" / "{model}" / "{seed}.csv",
+        pairs=BENCHMARKS / "perturbation" / "{model}" / "{seed}.pairs.csv",
+    log:
+        LOGS / "benchmarks" / "perturbation" / "{model}-{seed}.log",
+    benchmark:
+        RESULTS / "benchmark" / "benchmarks" / "perturbation-{model}-{seed}.tsv"
+    wildcard_constraints:
+        model="|".join(["baselines", *STUDY.runs]),
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        study=STUDY.name,
+        settings=as_json(STUDY.benchmarks.perturbation.model_copy(update={"systems": {}})),
+        # Functions of the input are no reason to rerun.
+        predictions=lambda w, input: (
+            f"--predictions {input.predictions} --run {w.model} --alone" if input.predictions else ""
+        ),
+        code=code("scfm.benchmarks.task_commands:perturbation"),
+    shell:
+        "python -m scfm benchmarks perturbation {input.datasets} {params.predictions} --seed {wildcards.seed}"
+        " --study {params.study} --settings {params.settings:q} --out {output.table} --out-pairs {output.pairs}"
+        " 2>&1 | tee {log}"
 
 
 # A table of tidy results says which file it needs, if one is missing.

@@ -1,4 +1,4 @@
-"""`scfm benchmarks`: prepare datasets and embed them."""
+"""`scfm benchmarks`: prepare datasets, embed them, predict cells of them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,8 @@ import typer
 
 from scfm.benchmarks.options import Datasets, Device, Embeddings, Out, Run, Seed, Seen, Slice
 from scfm.benchmarks.settings import Preparation
-from scfm.benchmarks.task_settings import DonorTask
+from scfm.benchmarks.task_settings import DonorTask, PerturbationTask
+from scfm.errors import ScfmError
 from scfm.files import whole
 from scfm.settings import parse
 
@@ -142,3 +143,33 @@ def concatenate(
         adata.write_h5ad(temporary)
     ((name, table),) = adata.obsm.items()
     print(f"benchmarks concatenate {run}: {adata.n_obs:,} cells, width {name} {table.shape[1]}")
+
+
+@app.command()
+def predict(
+    datasets: Datasets,
+    run_settings: Annotated[str, typer.Option(help="JSON of the run, as it is trained on each fold")],
+    run: Run,
+    seed: Seed,
+    work: Annotated[Path, typer.Option(help="folder of checkpoints")],
+    out: Out,
+    settings: Slice = "{}",
+    device: Device = "auto",
+) -> None:
+    """Perturbed cells that were held out, by a system trained anew on the training cells of each fold."""
+    from scfm.benchmarks.predict import predict as predict_all
+    from scfm.benchmarks.predict import summary
+    from scfm.device import torch_device
+    from scfm.memory import keep_freed_memory
+    from scfm.pretrain.settings import parse_run
+
+    keep_freed_memory()
+    task, resolved = parse(PerturbationTask, settings, "--settings"), parse_run(run_settings, "--run-settings")
+    if not resolved.model.predicts:
+        raise ScfmError(f"run '{run}': a system '{resolved.system}' with these settings predicts no perturbed cells")
+    devices = int(torch_device(device) == "cuda")
+    predicted = predict_all(datasets, resolved, task, run, seed, work, devices)
+    with whole(out) as temporary:
+        predicted.write_h5ad(temporary, compression="gzip")
+    for line in summary(predicted):
+        print(f"benchmarks predict {run}/{seed}: {line}")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Tables = "dict[str, pd.DataFrame]"
 WHERE = ("dataset", "split", "fold")
 """Columns of predicted cells that say which held-out cells they stand for; one that is missing means all."""
+ANEW = "trained_anew"
+"""Key of uns of predicted cells: the model was trained for them, on nothing but the training cells of each fold."""
 
 
 def perturbation(
@@ -29,13 +31,16 @@ def perturbation(
     run: str,
     seed: int,
     predictions: Path | None = None,
+    alone: bool = False,
 ) -> "tuple[pd.DataFrame, pd.DataFrame]":
     """Score the baselines, and a model's predicted cells if given, on every dataset that is asked for perturbation.
 
     Args:
         datasets: prepared datasets.
         run, seed: of the model.
-        predictions: h5ad of predicted counts, obs perturbation, background and `WHERE`.
+        predictions: h5ad of predicted counts, obs perturbation, background and `WHERE`. A dataset or split of which
+            they hold no cell is one that the model does not predict.
+        alone: give the rows of the model alone.
 
     Returns:
         Tidy rows, run the model or the name of a baseline or "ceiling", split what is held out: what `summarise` gives,
@@ -45,28 +50,44 @@ def perturbation(
 
     Raises:
         ScfmError: no dataset is asked for perturbation, a dataset without perturbations, a hold-out of a dataset that
-            is not given, what `screen`, `hold_out` and `evaluate` raise.
+            is not given, no cell predicted of any, what `screen`, `hold_out` and `evaluate` raise.
     """
     import pandas as pd
 
-    prepared = [adata for adata in map(read_prepared, datasets) if asked(adata.uns["scfm"], "perturbation")]
-    names = [str(adata.uns["scfm"]["name"]) for adata in prepared]
-    if not prepared:
-        raise ScfmError("no dataset is asked for perturbation; add 'perturbation' to the tasks of one")
-    if strange := sorted(set(settings.holdouts) - set(names)):
-        raise ScfmError(f"perturbation.holdouts: dataset '{strange[0]}' is not among {', '.join(names)}; correct it")
-    predicted = read_h5ad(predictions, "predicted cells") if predictions else None
-    rows, pairs = [], []
-    for name, adata in zip(names, prepared, strict=True):
+    prepared, predicted = asked_datasets(datasets, settings), None
+    if predictions:
+        predicted = read_h5ad(predictions, "predicted cells")
+    anew = predicted is not None and bool(predicted.uns.get(ANEW, False))
+    seen, rows, pairs = {"contaminated": "false"} if anew else {}, [], []
+    for name, adata in prepared.items():
         cells = cells_of(adata, settings)
         for holdout in settings.holdouts.get(name, (Holdout(),)):
             tables = _folds(cells, holdout, settings, name, run, predicted)
-            rows += list(_tidy(tables, adata.uns["scfm"], holdout, settings, study, run, seed))
+            wanted = [one for one in tables if one == run or not alone]
+            every = _tidy(tables, adata.uns["scfm"] | seen, holdout, settings, study, run, seed)
+            rows += [table for table in every if table["run"].iloc[0] in wanted]
             whose = {"study": study, "seed": seed, "dataset": name, "split": holdout.name}
-            pairs += [table.assign(run=one, **whose) for one, table in tables.items()]
+            pairs += [table.assign(run=one, **whose) for one, table in tables.items() if one in wanted]
+    if predicted is not None and not any((table["run"] == run).any() for table in rows):
+        raise ScfmError(f"{predictions}: no cell of {', '.join(prepared)} and its held-out parts; predict them again")
     first = ["study", "run", "seed", "dataset", "split", "fold"]
     every = pd.concat(pairs).reset_index()
     return pd.concat(rows, ignore_index=True), every[[*first, *every.columns.drop(first)]]
+
+
+def asked_datasets(paths: Sequence[Path], settings: PerturbationTask) -> "dict[str, AnnData]":
+    """Name to the prepared dataset, of those that are asked for perturbation.
+
+    Raises:
+        ScfmError: none is, or a dataset of which something is to be held out is not among them.
+    """
+    every = [read_prepared(path) for path in paths]
+    found = {str(adata.uns["scfm"]["name"]): adata for adata in every if asked(adata.uns["scfm"], "perturbation")}
+    if not found:
+        raise ScfmError("no dataset is asked for perturbation; add 'perturbation' to the tasks of one")
+    if strange := sorted(set(settings.holdouts) - set(found)):
+        raise ScfmError(f"perturbation.holdouts: dataset '{strange[0]}' is not among {', '.join(found)}; correct it")
+    return found
 
 
 def cells_of(adata: "AnnData", settings: PerturbationTask) -> "AnnData":
@@ -98,16 +119,17 @@ def _folds(
 
     found: dict[str, list] = {}
     folds = hold_out(cells.obs, holdout)
+    offered = predicted is not None and _chosen(predicted, {"dataset": dataset, "split": holdout.name}).n_obs
     for fold, sides in folds.items():
         place = dict(zip(WHERE, (dataset, holdout.name, fold), strict=True))
-        given = {} if predicted is None else {run: _chosen(predicted, place)}
+        given = {run: _chosen(predicted, place)} if offered else {}
         for name, table in evaluate(cells, sides, settings.scoring, given).items():
             found.setdefault(name, []).append(table.assign(fold=fold))
     return {name: pd.concat(tables) for name, tables in found.items() if len(tables) == len(folds)}
 
 
 def _chosen(predicted: "AnnData", place: dict[str, str]) -> "AnnData":
-    """The predicted cells of one fold."""
+    """The predicted cells of one place, by columns of `WHERE`."""
     rows = np.ones(predicted.n_obs, dtype=bool)
     for column, value in place.items():
         if column in predicted.obs:

@@ -37,7 +37,8 @@ class Evaluation(Settings):
     """How a study uses one dataset."""
 
     tasks: tuple[Task, ...] | None = None
-    """Tasks of the dataset in this study; all that config/datasets.tsv names, if left out."""
+    """Tasks of the dataset in this study; if left out, all that config/datasets.tsv names, none of a dataset that is
+    trained on."""
     contaminated: bool | Contamination = False
     """Whether the cells were in the study's pretraining data: all, none, or those of some values of a column."""
     human_names: bool = False

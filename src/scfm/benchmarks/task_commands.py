@@ -131,6 +131,7 @@ def perturbation(
     predictions: Annotated[Path | None, typer.Option(help="h5ad of predicted cells; baselines alone without")] = None,
     run: Run = "",
     seed: Seed = 0,
+    alone: Annotated[bool, typer.Option("--alone", help="write the rows of the run, not those of baselines")] = False,
 ) -> None:
     """Predicted cells of perturbations that were held out, and the baselines, against the real ones."""
     from scfm.benchmarks.perturbation import perturbation as score
@@ -138,7 +139,9 @@ def perturbation(
 
     if bool(predictions) != bool(run):
         raise ScfmError("benchmarks perturbation: --predictions and --run go together; give both or none")
-    results = score(datasets, parse(PerturbationTask, settings, "--settings"), study, run, seed, predictions)
+    if alone and not predictions:
+        raise ScfmError("benchmarks perturbation: --alone needs --predictions; leave it out to score the baselines")
+    results = score(datasets, parse(PerturbationTask, settings, "--settings"), study, run, seed, predictions, alone)
     for path, table in zip((out, out_pairs), results, strict=True):
         write_tidy(path, table)
     chosen = results[0][results[0]["metric"] == "pearson_delta"].groupby("run", sort=False)["value"].mean()

@@ -1,6 +1,6 @@
 """Settings of the tasks, one slice for each."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -194,3 +194,18 @@ class PerturbationTask(Settings):
     """Dataset to what is held out of it, one after the other; perturbations where a dataset is not named."""
     scoring: Scoring = Scoring()
     """How predicted cells are compared with real ones."""
+    systems: dict[str, dict[str, Any]] = {}
+    """System to keys laid over its runs: with them a run that predicts is trained anew on the training cells of each
+    fold, and on no cell of the corpus."""
+    predicted: Annotated[int, Field(ge=2)] = 100
+    """Cells that a run predicts of each held-out pair of background and perturbation."""
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share of a fold's training cells that such a training is validated on."""
+
+    @model_validator(mode="after")
+    def _splits_have_names_of_their_own(self) -> "PerturbationTask":
+        for dataset, holdouts in self.holdouts.items():
+            names = [holdout.name for holdout in holdouts]
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"holdouts of '{dataset}': '{twice[0]}' stands there twice; keep one, with folds")
+        return self

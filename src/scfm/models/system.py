@@ -46,6 +46,16 @@ class SystemSettings(Settings):
         return False
 
     @property
+    def predicts(self) -> bool:
+        """Whether it predicts perturbed cells; the module `system.py` then has `predict`, see `load_system`."""
+        return False
+
+    @property
+    def predicts_unseen(self) -> bool:
+        """Whether it also predicts perturbations of which it is shown no cell, under them or under their partners."""
+        return False
+
+    @property
     def reads_positions(self) -> bool:
         """Whether coordinates of the cells change what the network says of them."""
         return False
@@ -94,5 +104,12 @@ def settings_of(system: str) -> type[SystemSettings]:
 
 
 def load_system(system: str) -> ModuleType:
-    """The module `system.py` of a system: `prepare` for a training, `restore` for a model directory."""
+    """The module `system.py` of a system: `prepare` for a training, `restore` for a model directory.
+
+    And where it predicts perturbed cells, `predict(network, cells, sides, query, number, seed)`, which returns an
+    AnnData of integer counts with obs background and perturbation, `number` cells for each pair of `query`. `cells` are
+    in the form of `scfm.perturbation.screen`, genes in the order of the model's, and hold no more than may be shown, no
+    test cell; `sides` says of each whether it was trained on, is a prompt or a control to start from (`train`,
+    `prompt`, `query`); `query` is a DataFrame of the held-out pairs, columns background and perturbation.
+    """
     return importlib.import_module(f"scfm.models.{system}.system")

@@ -5,16 +5,21 @@
 """
 
 from scfm.perturbation.baselines import BASELINES, predict, pseudobulks
-from scfm.perturbation.cells import CONTROL, conditions, controls, screen
-from scfm.perturbation.evaluate import evaluate
+from scfm.perturbation.cells import CONTROL, conditions, controls, partners, screen
+from scfm.perturbation.evaluate import CEILING, evaluate
 from scfm.perturbation.predictions import check_perturbations, check_predictions, check_prompt
 from scfm.perturbation.settings import Holdout, Quality, Scoring
-from scfm.perturbation.split import check_leaks, hold_out
+from scfm.perturbation.split import PROMPT, QUERY, TEST, TRAIN, check_leaks, hold_out
 from scfm.perturbation.summary import summarise
 
 __all__ = [
     "BASELINES",
+    "CEILING",
     "CONTROL",
+    "PROMPT",
+    "QUERY",
+    "TEST",
+    "TRAIN",
     "Holdout",
     "Quality",
     "Scoring",
@@ -26,6 +31,7 @@ __all__ = [
     "controls",
     "evaluate",
     "hold_out",
+    "partners",
     "predict",
     "pseudobulks",
     "screen",

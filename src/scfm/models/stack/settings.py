@@ -134,3 +134,8 @@ class Stack(SystemSettings):
     def poolings(self) -> tuple[str, ...]:
         """Names of the cell embeddings that the model offers: all modules one after another, and their mean."""
         return ("modules", "mean")
+
+    @property
+    def predicts(self) -> bool:
+        """Whether it predicts perturbed cells: it does after training by prompts."""
+        return self.prompt is not None

@@ -1,0 +1,73 @@
+"""How well held-out perturbed cells are predicted: one row for each dataset, hold-out and model or baseline."""
+
+import pandas as pd
+
+from scfm.errors import ScfmError
+from scfm.paper.tables.by_dataset import CONTAMINATED, TRAINING_UNKNOWN, UNDEFINED
+from scfm.paper.tidy import summarise
+from scfm.perturbation import BASELINES, CEILING
+
+TASK = "perturbation"
+MAIN = "pearson_delta"
+METRICS = (
+    MAIN,
+    "mae",
+    "pds",
+    "des",
+    "spearman_lfc",
+    "auprc",
+    "direction",
+    "recall",
+    "effect_number_spearman",
+    "score",
+)
+"""Figures shown, the correlation of changes first."""
+COLUMNS = ("dataset", "held_out", "prediction", "seeds", "pairs", "cells")
+
+
+def perturbation_table(tidy: pd.DataFrame) -> pd.DataFrame:
+    """One row for each dataset, hold-out and what predicted: the ceiling, models, then baselines.
+
+    Returns:
+        Columns `COLUMNS` (pairs: held-out perturbations, each in one background; cells: the real ones of them) and
+        `METRICS` as text: value (lower to upper end of its interval over pairs), all on average over the seeds, with a
+        dagger where the run has seen the cells and a section mark where nobody here knows; a dash where a metric is
+        not defined, empty where it is not measured.
+
+    Raises:
+        ScfmError: no row of the tidy results is of the task.
+    """
+    chosen = tidy[tidy["task"] == TASK]
+    if chosen.empty:
+        raise ScfmError(f"tidy results: no measurement of task {TASK}; give the CSV files of that task")
+    groups = summarise(chosen).groupby(["dataset", "split", "run"], sort=False)
+    table = pd.DataFrame([_row(key, own.set_index("metric")) for key, own in groups])
+    place = table.groupby(["dataset", "held_out"], sort=False).ngroup()
+    order = pd.DataFrame({"place": place, "kind": table["prediction"].map(_kind)})
+    table = table.loc[order.sort_values(["place", "kind"], kind="stable").index].reset_index(drop=True)
+    shown = [name for name in METRICS if name in table]
+    return table[[*COLUMNS, *shown]].fillna(dict.fromkeys(shown, ""))
+
+
+def _kind(name: str) -> int:
+    """Ceiling, models, baselines."""
+    return 0 if name == CEILING else 2 if name in BASELINES else 1
+
+
+def _row(key: tuple[str, str, str], figures: pd.DataFrame) -> dict:
+    row = dict(zip(("dataset", "held_out", "prediction"), key, strict=True))
+    row |= {
+        "seeds": figures["seeds"].max(),
+        "pairs": int(figures["mean"]["perturbations"]),
+        "cells": figures["n"][MAIN],
+    }
+    return row | {name: _text(figures, name) for name in METRICS if name in figures.index}
+
+
+def _text(figures: pd.DataFrame, name: str) -> str:
+    value, low, high = (figures["mean"].get(label) for label in (name, f"{name}_low", f"{name}_high"))
+    if pd.isna(value):
+        return UNDEFINED
+    ends = UNDEFINED if pd.isna(low) else f"{low:.3f} to {high:.3f}"
+    marks = {CONTAMINATED: figures["contaminated"][name], TRAINING_UNKNOWN: figures["training_unknown"][name]}
+    return f"{value:.3f} ({ends})" + "".join(f" {mark}" for mark, holds in marks.items() if holds)
