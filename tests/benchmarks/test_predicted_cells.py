@@ -11,7 +11,7 @@ from scfm.benchmarks.anew import predicting_runs
 from scfm.benchmarks.commands import app
 from scfm.benchmarks.fold_shards import arms, write_fold
 from scfm.benchmarks.perturbation import ANEW, perturbation
-from scfm.benchmarks.predict import predict
+from scfm.benchmarks.predict import Fold, learnt, predict
 from scfm.benchmarks.task_settings import PerturbationTask
 from scfm.corpus import Shards
 from scfm.errors import ScfmError
@@ -65,7 +65,7 @@ def test_shards_of_a_fold_hold_its_training_cells_alone(adata, tmp_path):
     adata.obs["background"] = adata.obs["cell_type"]
     sides = hold_out(adata.obs, Holdout(kind="backgrounds", test=0.3))[""]
     train = np.flatnonzero(sides == "train")
-    assert write_fold(adata, sides, 0.25, 0, tmp_path / "shards") == len(train) == 120
+    assert write_fold(adata, sides == "train", 0.25, 0, tmp_path / "shards") == len(train) == 120
     shards = Shards.open(tmp_path / "shards")
     gene, count, lengths = shards.read(np.arange(len(shards)))
     assert set(count[gene == 0] - 1) == set(train), "no other cell"
@@ -78,7 +78,7 @@ def test_shards_of_a_fold_hold_its_training_cells_alone(adata, tmp_path):
     assert set(cells["tissue"]) == {"unknown"}
     assert lengths.sum() == (adata.X[train] > 0).sum()
     with pytest.raises(ScfmError, match="1 training cells in a fold"):
-        write_fold(adata, np.where(np.arange(len(sides)) == 5, "train", "test"), 0.25, 0, tmp_path / "none")
+        write_fold(adata, np.arange(len(sides)) == 5, 0.25, 0, tmp_path / "none")
 
 
 def test_controls_are_dealt_to_the_perturbations_of_their_background():
@@ -104,7 +104,7 @@ def test_predicted_cells_of_each_fold_are_scored_beside_the_baselines(path, tmp_
     settings = task(Holdout(**BACKGROUNDS), Holdout(kind="combinations", test=1.0), unseen)
     made = predict([path], prompted(), settings, "stack", 0, tmp_path / "work", 0)
     said = capsys.readouterr().err
-    assert "s, combinations_1_seen: left out, for no cell of 'x+y' is shown" in said
+    assert "s, combinations_1_seen: left out, for it is shown no cell of 'x+y'" in said
     assert set(made.obs["split"]) == {"backgrounds", "combinations_2_seen"}
     assert made.n_obs == 6 * (3 * 4 + 3)
     assert made.uns[ANEW]
@@ -123,6 +123,21 @@ def test_predicted_cells_of_each_fold_are_scored_beside_the_baselines(path, tmp_
     score = both[(both["run"] == "stack") & (both["metric"] == "pearson_delta")].value.to_numpy()
     assert "score" in set(table["metric"]), "scaled by a baseline that is not written"
     assert np.array_equal(score, table[table["metric"] == "pearson_delta"].value.to_numpy()), "alone or not"
+
+
+def test_a_system_that_goes_by_names_learns_from_controls_of_held_out_backgrounds(path, adata, tmp_path, capsys):
+    told = {"model": {"conditions": [{"column": "background"}, {"column": "perturbation", "control": "control"}]}}
+    small = {"tokens": 16, "transformer": {"group": 4, "hidden": 8, "layers": 1, "heads": 2, "ffn": 8}}
+    run = parse_run({"system": "lingshu", "model": small, "training": TRAINING}, "run")
+    run = predicting_runs({"lingshu": run}, {"lingshu": told}, "study")["lingshu"]
+    prompted = Holdout(prompted=True, test=0.3)
+    made = predict([path], run, task(Holdout(**BACKGROUNDS), prompted), "lingshu", 0, tmp_path / "work", 0)
+    assert set(made.obs["split"]) == {"backgrounds"}
+    assert "left out, for it is shown no cell of" in capsys.readouterr().err, "a prompt alone tells it nothing"
+    assert set(made.obs["background"]) == set("abc")
+    sides = hold_out(adata.obs.assign(background=adata.obs["cell_type"]), Holdout(**BACKGROUNDS))["0"]
+    fold = Fold(("s", "backgrounds", "0"), adata, sides)
+    assert set(np.unique(fold.sides[learnt(fold, run)])) == {"train", "query"}
 
 
 def test_predictions_of_something_else_are_refused(path, tmp_path):

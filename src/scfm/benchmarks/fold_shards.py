@@ -8,7 +8,7 @@ import numpy as np
 from scfm.corpus import as_counts, write_shards
 from scfm.datasets import OBS, UNKNOWN
 from scfm.errors import ScfmError
-from scfm.perturbation import CONTROL, TRAIN
+from scfm.perturbation import CONTROL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +18,7 @@ RENAMED = {"dataset_id": "dataset", "donor_id": "donor"}
 """Columns of a corpus to those of a prepared dataset that have another name there."""
 
 
-def write_fold(cells: "AnnData", sides: np.ndarray, validation: float, seed: int, path: Path) -> int:
+def write_fold(cells: "AnnData", learnt: np.ndarray, validation: float, seed: int, path: Path) -> int:
     """Write shards of the training cells, with a share of them for validation, and return their number.
 
     Beside the columns of a corpus its cells have `perturbation` and `background`, and `condition` is the perturbation
@@ -26,8 +26,8 @@ def write_fold(cells: "AnnData", sides: np.ndarray, validation: float, seed: int
     of a perturbation with controls of their own.
 
     Args:
-        cells: of `scfm.perturbation.screen`. sides: of `scfm.perturbation.hold_out`, strings [cells].
-        validation: share of the training cells. seed: of who is validated on, and of the deal.
+        cells: of `scfm.perturbation.screen`. learnt: bool [cells], the training cells. validation: their share
+            seed: of who is validated on, and of the deal.
 
     Raises:
         ScfmError: fewer than two training cells; what `write_shards` raises.
@@ -35,7 +35,7 @@ def write_fold(cells: "AnnData", sides: np.ndarray, validation: float, seed: int
     import pandas as pd
     from scipy.sparse import csr_matrix
 
-    rows = np.flatnonzero(sides == TRAIN)
+    rows = np.flatnonzero(learnt)
     if len(rows) < 2:
         raise ScfmError(f"perturbation: {len(rows)} training cells in a fold, where two are needed; hold out less")
     rng = np.random.default_rng(seed)

@@ -71,9 +71,9 @@ def predict(
                 Fold((dataset, holdout.name, fold), cells, sides)
                 for fold, sides in hold_out(cells.obs, holdout).items()
             ]
-            if not run.model.predicts_unseen and (unseen := sorted(set().union(*map(not_shown, folds)))):
+            if unseen := sorted(set().union(*(not_known(fold, run) for fold in folds))):
                 print(
-                    f"{name}/{seed}: {dataset}, {holdout.name}: left out, for no cell of '{unseen[0]}' is shown"
+                    f"{name}/{seed}: {dataset}, {holdout.name}: left out, for it is shown no cell of '{unseen[0]}'"
                     + (f", nor of {len(unseen) - 1} others" if len(unseen) > 1 else ""),
                     file=sys.stderr,
                 )
@@ -81,8 +81,9 @@ def predict(
             parts += [predict_fold(fold, run, settings, name, seed, work, devices) for fold in folds]
     if not parts:
         raise ScfmError(
-            f"run '{name}': it predicts perturbations that it is shown elsewhere or partner by partner, and none of "
-            "those held out is; hold out others, or leave the run out of task_models.perturbation"
+            f"run '{name}': it predicts perturbations that it is shown elsewhere or partner by partner, by "
+            f"{run.model.predicts}, and none of those held out is; hold out others, or leave the run out of "
+            "task_models.perturbation"
         )
     out = anndata.concat(parts, join="outer", fill_value=0)
     out.obs_names = [str(i) for i in range(out.n_obs)]
@@ -90,9 +91,15 @@ def predict(
     return out
 
 
-def not_shown(fold: Fold) -> set[str]:
-    """Held-out perturbations of which, or of a partner of which, no cell is shown."""
-    known = set(fold.cells.obs["perturbation"][fold.shown].astype(str))
+def learnt(fold: Fold, run: Run) -> np.ndarray:
+    """bool [cells]: what a run is trained on; by names, controls of held-out backgrounds too."""
+    return np.isin(fold.sides, (TRAIN, QUERY) if run.model.predicts == "names" else (TRAIN,))
+
+
+def not_known(fold: Fold, run: Run) -> set[str]:
+    """Held-out perturbations of which, or of a partner of which, the run is shown no cell, or by names learns none."""
+    seen = learnt(fold, run) if run.model.predicts == "names" else fold.shown
+    known = set(fold.cells.obs["perturbation"][seen].astype(str))
     asked = set(fold.query["perturbation"])
     return {name for name in asked if name not in known and not partners(name) <= known}
 
@@ -108,7 +115,7 @@ def predict_fold(
     where = "-".join(part for part in fold.place if part)
     with TemporaryDirectory() as temporary:
         shards, model = Path(temporary) / "shards", Path(temporary) / "model"
-        write_fold(fold.cells, fold.sides, settings.validation, seed, shards)
+        write_fold(fold.cells, learnt(fold, run), settings.validation, seed, shards)
         print(train(run, f"{name}/{seed} {where}", seed, shards, None, work / where, model, devices), file=sys.stderr)
         network = scfm.load(model, "gpu" if devices else "cpu").network
         system, shown = load_system(run.system), fold.shown

@@ -46,14 +46,13 @@ class SystemSettings(Settings):
         return False
 
     @property
-    def predicts(self) -> bool:
-        """Whether it predicts perturbed cells; the module `system.py` then has `predict`, see `load_system`."""
-        return False
+    def predicts(self) -> Literal["", "names", "prompts"]:
+        """How it predicts perturbed cells, if it does; `system.py` then has `predict`, see `load_system`.
 
-    @property
-    def predicts_unseen(self) -> bool:
-        """Whether it also predicts perturbations of which it is shown no cell, under them or under their partners."""
-        return False
+        By `names` of backgrounds and perturbations that it learnt, so that it also learns from the controls of
+        backgrounds that are held out; or by `prompts`, cells of a perturbation that training need not have seen.
+        """
+        return ""
 
     @property
     def reads_positions(self) -> bool:
@@ -109,7 +108,7 @@ def load_system(system: str) -> ModuleType:
     And where it predicts perturbed cells, `predict(network, cells, sides, query, number, seed)`, which returns an
     AnnData of integer counts with obs background and perturbation, `number` cells for each pair of `query`. `cells` are
     in the form of `scfm.perturbation.screen`, genes in the order of the model's, and hold no more than may be shown, no
-    test cell; `sides` says of each whether it was trained on, is a prompt or a control to start from (`train`,
-    `prompt`, `query`); `query` is a DataFrame of the held-out pairs, columns background and perturbation.
+    test cell; `sides` says of each whether it is for training, a prompt or a control to start from (`train`, `prompt`,
+    `query`); `query` is a DataFrame of the held-out pairs, columns background and perturbation.
     """
     return importlib.import_module(f"scfm.models.{system}.system")

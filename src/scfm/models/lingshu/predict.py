@@ -51,7 +51,7 @@ def predict(
     from scipy.sparse import csr_matrix, vstack
 
     conditions = network.settings.conditions
-    if sorted(condition.column for condition in conditions) != sorted(COLUMNS):
+    if not network.settings.predicts:
         raise ScfmError(f"predict: a model with the conditions {' and '.join(COLUMNS)} is needed; train one with both")
     if cells.n_vars != network.genes:
         raise ScfmError(f"cells: {cells.n_vars:,} genes where the model has {network.genes:,}; give its genes in order")

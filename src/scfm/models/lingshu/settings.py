@@ -8,6 +8,9 @@ from scfm.models.sets import Sets
 from scfm.models.system import SystemSettings
 from scfm.settings import Settings
 
+PREDICTING = ["background", "perturbation"]
+"""Conditions with which perturbed cells can be asked for."""
+
 
 class Transformer(Settings):
     """From count tokens to groups of genes, and bidirectional blocks over the groups."""
@@ -87,6 +90,11 @@ class Lingshu(SystemSettings):
     def sets(self) -> Sets:
         """Every cell is read by itself."""
         return Sets(cells=1)
+
+    @property
+    def predicts(self) -> Literal["", "names"]:
+        """By names, where it is told of background and perturbation."""
+        return "names" if sorted(condition.column for condition in self.conditions) == PREDICTING else ""
 
     @model_validator(mode="after")
     def _columns_are_named_once(self) -> "Lingshu":

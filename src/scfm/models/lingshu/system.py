@@ -4,6 +4,7 @@ from torch import Tensor
 
 from scfm.models.lingshu.conditions import condition_codes, condition_names
 from scfm.models.lingshu.network import Network
+from scfm.models.lingshu.predict import predict as predict
 from scfm.models.lingshu.settings import Lingshu
 from scfm.models.prepared import Material, Prepared
 from scfm.ontology import LabelTree

@@ -1,5 +1,7 @@
 """Settings of one STACK model; defaults are the paper's (Large)."""
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from scfm.models.sets import Sets
@@ -136,6 +138,6 @@ class Stack(SystemSettings):
         return ("modules", "mean")
 
     @property
-    def predicts(self) -> bool:
-        """Whether it predicts perturbed cells: it does after training by prompts."""
-        return self.prompt is not None
+    def predicts(self) -> Literal["", "prompts"]:
+        """By prompts, after training by prompts."""
+        return "prompts" if self.prompt else ""
