@@ -245,7 +245,7 @@ def test_an_ablation_is_its_base_but_for_what_it_names(make):
             "ablation 'x': base 'wced' is no trained run of the study; choose among mlm, w",
         ),
         ({"x": {"base": "random"}}, "base 'random' is no trained run"),
-        ({"x": {"base": "mlm", "run": "mlmm"}}, "run 'mlmm' does not exist; choose among cellplm, mlm, "),
+        ({"x": {"base": "mlm", "run": "mlmm"}}, "run 'mlmm' does not exist; choose among cellplm, lingshu, "),
         ({"x": {"base": "mlm"}}, "ablation 'x': nothing differs from 'mlm'"),
         ({"mlm": {"base": "wced_hce"}}, "ablation 'mlm': a model of the study has this name"),
         ({"pca": {"base": "mlm", "run": "mlm_exclude"}}, "ablation 'pca': a model of the study has this name"),
