@@ -40,7 +40,7 @@ is_a: CL:0000001 ! cell
 
 def pytest_collection_modifyitems(items):
     """Long tests first, so that no process is left with one while the others have nothing to do."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    items.sort(key=lambda item: not any(map(item.get_closest_marker, ("long", "toy"))))
 
 
 def toy_counts(cells: int, seed: int) -> tuple[np.ndarray, pd.DataFrame]:

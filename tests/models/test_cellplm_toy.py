@@ -13,7 +13,7 @@ from scfm.models.cellplm.settings import Cellplm
 from scfm.models.negative_binomial import negative_binomial_nll
 from scfm.models.tasks import combine
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("cellplm")]
+pytestmark = [pytest.mark.toy, pytest.mark.xdist_group("cellplm")]
 
 STEPS, TISSUES, CELLS, RATE = 900, 32, 25, 3e-3
 HELD_OUT = 20, 200

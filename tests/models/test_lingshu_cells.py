@@ -10,7 +10,7 @@ from scfm.models.lingshu.network import Network
 from scfm.models.lingshu.sampling import Asked
 from scfm.models.lingshu.settings import Lingshu
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("lingshu_cells")]
+pytestmark = [pytest.mark.toy, pytest.mark.xdist_group("lingshu_cells")]
 
 STEPS, BATCH, CELLS, DRAWN = 1500, 128, 7800, 1000
 SETTINGS = {

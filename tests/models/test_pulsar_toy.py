@@ -21,7 +21,7 @@ from scfm.models.pulsar.settings import Pulsar
 from scfm.models.tasks import combine
 from scfm.settings import parse
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("pulsar")]
+pytestmark = [pytest.mark.toy, pytest.mark.xdist_group("pulsar")]
 
 DONORS, CELLS, WIDTH, TYPES, BATCH, STEPS = 600, 256, 64, 8, 16, 570
 TRAINED = np.arange(480)

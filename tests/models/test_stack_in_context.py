@@ -10,7 +10,7 @@ from scfm.models.stack.refine import Refinement
 from scfm.models.stack.settings import Stack
 from scfm.models.tasks import combine
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("stack_in_context")]
+pytestmark = [pytest.mark.toy, pytest.mark.xdist_group("stack_in_context")]
 
 STEPS, SETS, CELLS, RATE = 800, 8, 64, 3e-3
 SEEN = np.arange(1, CONDITIONS - HELD_OUT + 1)

@@ -34,7 +34,9 @@ def published_systems():
 
 
 def mouse_datasets():
-    return [name for name in other_species() if STUDY.sheet[name].species == MOUSE and "integration" in STUDY.tasks(name)]
+    return [
+        name for name in other_species() if STUDY.sheet[name].species == MOUSE and "integration" in STUDY.tasks(name)
+    ]
 
 
 def table_pages():

@@ -22,20 +22,26 @@ RUNS = {
     "bmfm_concat": "#CC79A7",
     "cellplm": "#332288",
     "pulsar": "#882255",
+    "stack": "#117733",
+    "lingshu": "#AA4499",
     "random": "#555555",
-    "random_cellplm": "#A0A0D0",
     "pca": "#999999",
     "scvi": "#777777",
 }
 OTHERS = ("#332288", "#882255", "#117733", "#AA4499", "#44AA99", "#999933")
 POOLINGS = {"cls": "o", "mean": "s", "pca": "D", "finetuned": "D", "cls_0": "v", "concat_cls": "P", "cls+cls": "^"}
 POOLINGS |= {"cell": "h", "latent": "*"}
+RANDOM = "random_"
+"""What names of runs with random weights begin with, before the name of the run that they are a control of."""
 CONTROLS = ("random", "pca", "scvi")
 """What the trained runs are compared with, last in every figure."""
 
 
 def colour(run: str) -> str:
-    """The colour of a run; a model of others has one by its name, so that it keeps it from figure to figure."""
+    """The colour of a run, paler for its random weights; a model of others keeps one that its name gives."""
+    if run.startswith(RANDOM):
+        own = colour(run.removeprefix(RANDOM))
+        return "#" + "".join(f"{(int(own[i : i + 2], 16) + 255) // 2:02X}" for i in (1, 3, 5))
     return RUNS.get(run) or OTHERS[crc32(run.encode()) % len(OTHERS)]
 
 
