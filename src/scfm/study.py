@@ -167,7 +167,6 @@ class Study:
         """Original studies go by the names of the study file and of the sheet, and by their DOIs."""
         sources = {
             name: {original, *(part.strip() for part in self.sheet[name].study.split(";")), *self.sheet[name].doi}
-            - {""}
             for original, uses in self.file.datasets.items()
             for name in uses
         }

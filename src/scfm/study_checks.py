@@ -113,13 +113,13 @@ def check_sides(
     """No original study is both trained on and evaluated without a word on contamination.
 
     Args:
-        sources: dataset to the names and DOIs of its original studies. trained: datasets of the corpus. benchmarks:
+        sources: dataset to the names and DOIs of its original studies, "" for one that is not known. trained: datasets of the corpus. benchmarks:
             dataset that is evaluated to whether the study file says what of it is contaminated.
 
     Raises:
         ScfmError: one is.
     """
-    seen = set().union(*(sources[name] for name in trained))
+    seen = set().union(*(sources[name] for name in trained)) - {""}
     for name, said in benchmarks.items():
         both = sorted(sources[name] & seen, reverse=True)  # a name before a DOI
         if both and not said:
