@@ -113,8 +113,9 @@ def check_sides(
     """No original study is both trained on and evaluated without a word on contamination.
 
     Args:
-        sources: dataset to the names and DOIs of its original studies, "" for one that is not known. trained: datasets of the corpus. benchmarks:
-            dataset that is evaluated to whether the study file says what of it is contaminated.
+        sources: dataset to the names and DOIs of its original studies, "" for one that is not known.
+        trained: datasets of the corpus.
+        benchmarks: dataset that is evaluated to whether the study file says what of it is contaminated.
 
     Raises:
         ScfmError: one is.
