@@ -21,6 +21,7 @@ from scfm.benchmarks.task_settings import Integration, Probe
 from scfm.datasets import Dataset
 from scfm.embeddings import Vectors, read_embedding_files
 from scfm.errors import ScfmError
+from scfm.pretrain.stage import Stage
 
 Write = Callable[..., Path]
 SHEET = Path(__file__).parents[2] / "config" / "embeddings.tsv"
@@ -167,7 +168,7 @@ def test_what_a_model_of_others_has_seen_is_unknown(prepared: Write, tmp_path: P
     cells = pd.DataFrame({"dataset_id": ["u1"] * 4, "split": ["train"] * 4})
     stored = pd.DataFrame({"dataset_id": ["u1"], "title": [""], "doi": ["10.1038/nbt.4042"]})
     sheet = [Dataset(name="a", doi=("10.1038/nbt.4042",)), Dataset(name="b")]
-    table = contamination(cells, stored, sheet, {"mlm": 1.0}, ["scgpt"])
+    table = contamination(cells, stored, sheet, {"mlm": [Stage()]}, ["scgpt"])
     table.to_csv(tmp_path / "c.csv", index=False)
     table = read_contamination(tmp_path / "c.csv")
     others = table[table["run"] == "scgpt"]

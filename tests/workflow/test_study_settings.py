@@ -54,7 +54,7 @@ def test_wrong_mirror(fresh):
         ("min_counts:", "min_count:", "unknown key 'corpus.qc.min_count'; did you mean 'min_counts'?"),
         ("cells: 600", "cells: six hundred", "key 'corpus.source.synthetic.cells': Input should be a valid integer"),
         ("fraction: 0.3", "fraction: 1.3", "key 'corpus.split.fraction': Input should be less than 1, got 1.3"),
-        ("  mlm: {", "  mlmm: {", "run 'mlmm' does not exist; choose among cellplm, mlm, "),
+        ("  mlm: {", "  mlmm: {", "run 'mlmm' does not exist; choose among cellplm, lingshu, "),
         ("check_run: wced_hce", "check_run: wced", "check_run 'wced' is not among the runs"),
         ("learning_rate:", "learning_rat:", "unknown key 'training.learning_rat'; did you mean 'learning_rate'?"),
         ("classifiers: [lr]", "classifiers: [tree]", "key 'probe.classifiers.0': Input should be "),
