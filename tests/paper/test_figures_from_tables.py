@@ -165,6 +165,8 @@ def test_figure_s8_orders_clusters_and_rings_what_differs_as_expected(draw, tmp_
 def test_a_run_keeps_its_colour():
     assert style.colour("wced") != style.colour("mlm")
     assert style.colour("scGPT") == style.colour("scGPT")
+    assert len(set(style.RUNS.values())) == len(style.RUNS)
+    assert not set(style.RUNS.values()) & set(style.OTHERS)
     assert style.colour("random_wced") == "#7FB8D8"  # half way from #0072B2 to white
     assert len(set(style.RUNS.values())) == len(style.RUNS)
     assert style.millions(196_856) == "0.20 M"

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 RESULTS = Path(os.environ.get("SCFM_MINI_RESULTS", ""))
 pytestmark = pytest.mark.skipif(
@@ -40,8 +41,12 @@ def results() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def seeds() -> int:
-    """Seeds of the trained runs, of which all but the first are left out of a shortened study."""
-    return len(list((RESULTS / "pretrain" / "wced").glob("*/model.safetensors")))
+    """Seeds of every run, by the study file: a shortened study has one."""
+    runs = yaml.safe_load((Path(__file__).parents[2] / "config" / "studies" / f"{RESULTS.name}.yaml").read_text())[
+        "runs"
+    ]
+    (number,) = {len(run["seeds"]) for run in runs.values()}
+    return number
 
 
 TABLES = ["macro_f1", *(f"table{number}" for number in (5, 6, 7, 9, 10, 11, 12, 13))]

@@ -26,8 +26,8 @@ def write_fold(cells: "AnnData", learnt: np.ndarray, validation: float, seed: in
     of a perturbation with controls of their own.
 
     Args:
-        cells: of `scfm.perturbation.screen`. learnt: bool [cells], the training cells. validation: their share
-            seed: of who is validated on, and of the deal.
+        cells: of `scfm.perturbation.screen`. learnt: bool [cells], the training cells.
+        validation: share of them that is validated on. seed: of who that is, and of the deal.
 
     Raises:
         ScfmError: fewer than two training cells; what `write_shards` raises.

@@ -21,7 +21,7 @@ Tables = "dict[str, pd.DataFrame]"
 WHERE = ("dataset", "split", "fold")
 """Columns of predicted cells that say which held-out cells they stand for; one that is missing means all."""
 ANEW = "trained_anew"
-"""Key of uns of predicted cells: the model was trained for them, on nothing but the training cells of each fold."""
+"""Key of uns of predicted cells: the model was trained for them, on no cell that is held out in their fold."""
 
 
 def perturbation(

@@ -1,4 +1,4 @@
-"""Perturbed cells that a system predicts, trained anew on the training cells of each fold and on nothing else."""
+"""Perturbed cells that a system predicts, trained anew for each fold on what `learnt` says and on nothing else."""
 
 import sys
 from collections.abc import Iterator, Sequence

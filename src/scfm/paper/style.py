@@ -28,7 +28,8 @@ RUNS = {
     "pca": "#999999",
     "scvi": "#777777",
 }
-OTHERS = ("#332288", "#882255", "#117733", "#AA4499", "#44AA99", "#999933")
+OTHERS = ("#44AA99", "#999933", "#661100", "#6699CC", "#DDCC77", "#000000")
+"""Of models of others, none of them a colour of `RUNS`."""
 POOLINGS = {"cls": "o", "mean": "s", "pca": "D", "finetuned": "D", "cls_0": "v", "concat_cls": "P", "cls+cls": "^"}
 POOLINGS |= {"cell": "h", "latent": "*"}
 RANDOM = "random_"
