@@ -1,4 +1,7 @@
 # The study as one DAG. `config/config.yaml` names the study; each stage has one rules file of its name.
+from scfm.code import remember
+
+
 configfile: "config/config.yaml"
 
 
@@ -20,6 +23,9 @@ include: "workflow/rules/paper.smk"
 include: "workflow/rules/perturbation.smk"
 include: "workflow/rules/ablations.smk"
 include: "workflow/rules/archive.smk"
+
+
+remember(SYNTAX)
 
 
 # One job with GPUs at a time on a workstation (profiles/default); a cluster stays parallel. A limit on `gpu` itself

@@ -1,11 +1,40 @@
-"""A digest of the code behind a job, so that an edit reruns exactly what it changes."""
+"""A digest of the code behind a job, so that an edit reruns exactly what it changes.
+
+Reading the syntax of the whole package takes longer than all else at the start of a workflow: what was found in a text
+is kept between starts (`recall`, `remember`), by the text itself, so that it can't be out of date.
+"""
 
 import ast
 import hashlib
+import json
+import os
+import re
 from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
+FILE_NAME = re.compile(r"[\w.-]+\.\w+")
+
+_known: dict[str, dict] = {}
+_used: dict[str, dict] = {}
+
+
+def recall(path: Path) -> None:
+    """Take up what `remember` wrote, if it did."""
+    if path.is_file():
+        _known.update(json.loads(path.read_text()))
+
+
+def remember(path: Path) -> None:
+    """Write what is found in every module of the package, and in functions so far, unless nothing of it is new."""
+    for module in _graph().modules:
+        _facts(module)
+    if _used.keys() - _known.keys():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}")  # others may write at the same time, and the same
+        temporary.write_text(json.dumps(_used))
+        temporary.replace(path)
+        _known.update(_used)
 
 
 @cache
@@ -21,9 +50,8 @@ def digest(*names: str) -> str:
     Raises:
         ValueError: there is no such module or function.
     """
-    content = {module: _source(module) for module in modules_of(*names)}
-    content |= {name: ast.dump(_function(name)).encode() for name in names if ":" in name}
-    return hashlib.sha256(b"\0".join(f"{key}\0".encode() + content[key] for key in sorted(content))).hexdigest()[:16]
+    content = {name: _content(name) for name in {*modules_of(*names), *(name for name in names if ":" in name)}}
+    return hashlib.sha256("".join(f"{name} {content[name]}\n" for name in sorted(content)).encode()).hexdigest()[:16]
 
 
 @cache
@@ -33,7 +61,7 @@ def modules_of(*names: str) -> frozenset[str]:
     Raises:
         ValueError: there is no such module or function.
     """
-    own = set().union(*(_imports(_function(name)) if ":" in name else {name} for name in names))
+    own = set().union(*(set(_facts(name)["imports"]) & _graph().modules if ":" in name else {name} for name in names))
     for module in own - _graph().modules:
         raise ValueError(f"{module}: no module of scfm")
     return frozenset(own.union(*(_graph().find_upstream_modules(module) for module in own)))
@@ -52,9 +80,46 @@ def _path(module: str) -> Path:
 
 
 @cache
-def _tree(module: str) -> ast.Module:
-    """Syntax tree of a module without docstrings and help texts."""
-    tree = ast.parse(_path(module).read_text())
+def _content(name: str) -> str:
+    """Digest of a module or function, and of the data files of the module's folder or below that a module names."""
+    facts = _facts(name)
+    if ":" in name:
+        return facts["digest"]
+    named, folder = set(facts["files"]), _path(name).parent
+    files = [path for path in _data_files() if path.name in named and path.is_relative_to(folder)]
+    return " ".join([facts["digest"], *(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)])
+
+
+@cache
+def _data_files() -> list[Path]:
+    return sorted(p for p in PACKAGE.rglob("*") if p.suffix not in (".py", ".pyc") and p.is_file())
+
+
+@cache
+def _facts(name: str) -> dict:
+    """Of a module or function: the digest of its syntax, and all that it imports and that may name a file."""
+    module, _, function = name.partition(":")
+    if module not in _graph().modules:
+        raise ValueError(f"{module}: no module of scfm")
+    source = _path(module).read_text()
+    key = f"{hashlib.sha256(source.encode()).hexdigest()}:{function}"
+    _used[key] = _known.get(key) or _found(_function(_tree(source), module, function) if function else _tree(source))
+    return _used[key]
+
+
+def _found(tree: ast.Module) -> dict:
+    nodes = list(ast.walk(tree))
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {
+        "digest": hashlib.sha256(ast.dump(tree).encode()).hexdigest(),
+        "imports": sorted(_imports(nodes)),
+        "files": sorted(filter(FILE_NAME.fullmatch, texts)),
+    }
+
+
+def _tree(source: str) -> ast.Module:
+    """Syntax tree without docstrings and help texts."""
+    tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [statement for statement in node.body if not _is_text(statement)]
@@ -72,25 +137,11 @@ def _is_text(statement: ast.stmt) -> bool:
     )
 
 
-@cache
-def _source(module: str) -> bytes:
-    """A module's syntax tree, and the data files of its folder or below that it names."""
-    tree = _tree(module)
-    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    files = sorted(p for p in _path(module).parent.rglob("*") if p.suffix not in (".py", ".pyc") and p.name in texts)
-    return ast.dump(tree).encode() + b"".join(p.read_bytes() for p in files if p.is_file())
-
-
-@cache
-def _function(name: str) -> ast.Module:
-    """The module of a function, with it and those that it uses as its only functions; other statements stay."""
-    module, _, function = name.partition(":")
-    if module not in _graph().modules:
-        raise ValueError(f"{module}: no module of scfm")
-    tree = _tree(module)
+def _function(tree: ast.Module, module: str, function: str) -> ast.Module:
+    """A module with a function and those that it uses as its only functions; other statements stay."""
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     if function not in functions:
-        raise ValueError(f"{name}: no such function; there are {', '.join(functions)}")
+        raise ValueError(f"{module}:{function}: no such function; there are {', '.join(functions)}")
     used, new = set(), {function}
     while new:
         used |= new
@@ -109,12 +160,12 @@ def _free(function: ast.FunctionDef) -> set[str]:
     return {node.id for node in names} - bound
 
 
-def _imports(tree: ast.Module) -> set[str]:
-    """Modules of scfm that a syntax tree imports."""
+def _imports(nodes: list[ast.AST]) -> set[str]:
+    """Names that syntax nodes import, modules or what is in them."""
     found = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found & _graph().modules
+    return {name for name in found if name and name.split(".")[0] == "scfm"}

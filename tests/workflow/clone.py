@@ -8,8 +8,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from scfm import code
+
 ROOT = Path(__file__).parents[2]
 LISTS = ("input", "output", "log")
+SYNTAX = Path(".snakemake/scfm/syntax.json")
 MAPS = ("wildcards", "resources")
 
 
@@ -76,7 +79,7 @@ class Clone:
 
 
 def clone(folder: Path) -> Clone:
-    """Copy what belongs to the repository, committed or not, to `folder`."""
+    """Copy what belongs to the repository, committed or not, to `folder`, and what is known of its syntax."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -88,6 +91,10 @@ def clone(folder: Path) -> Clone:
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
+    code.recall(ROOT / SYNTAX)
+    code.remember(ROOT / SYNTAX)
+    (folder / SYNTAX).parent.mkdir(parents=True)
+    shutil.copy2(ROOT / SYNTAX, folder / SYNTAX)
     return Clone(folder)
 
 
