@@ -1,4 +1,6 @@
 # The study as one DAG. `config/config.yaml` names the study; each stage has one rules file of its name.
+import atexit
+
 from scfm.code import remember
 
 
@@ -26,6 +28,7 @@ include: "workflow/rules/archive.smk"
 
 
 remember(SYNTAX)
+atexit.register(remember, SYNTAX)  # inputs that are functions have asked for more
 
 
 # One job with GPUs at a time on a workstation (profiles/default); a cluster stays parallel. A limit on `gpu` itself

@@ -14,9 +14,12 @@ Model = TypeVar("Model", bound="Settings")
 
 
 class Settings(BaseModel):
-    """Base of all settings: unknown keys are errors, values are frozen, docstrings become the schema's text."""
+    """Base of all settings: unknown keys are errors, values are frozen, `scfm.schemas` reads the docstrings of fields.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    Not by pydantic's `use_attribute_docstrings`, which costs every command a quarter of a second at its start.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def parse(model: type[Model], data: object, where: str) -> Model:

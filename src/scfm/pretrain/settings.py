@@ -96,9 +96,8 @@ class Run(Stage):
 @cache
 def run_of(system: str) -> type[Run]:
     """The settings of a run of one system."""
-    own = {"system": Literal[system], "model": settings_of(system)}
-    fields = {key: (kind, Field(description=Run.model_fields[key].description)) for key, kind in own.items()}
-    return create_model(f"{system.capitalize()}Run", __base__=Run, __doc__=f"One run of the system {system}.", **fields)
+    own = {"system": (Literal[system], ...), "model": (settings_of(system), ...)}
+    return create_model(f"{system.capitalize()}Run", __base__=Run, __doc__=f"One run of the system {system}.", **own)
 
 
 def parse_run(data: str | dict, where: str) -> Run:
