@@ -236,7 +236,16 @@ def test_help_of_the_program_imports_no_heavy_library():
         "import sys; sys.argv = ['scfm', '--help']\n"
         "from scfm.cli import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "print(sorted({'torch', 'anndata', 'scanpy', 'sklearn', 'lightning', 'tiledbsoma'} & set(sys.modules)))"
+        "print(sorted({'torch', 'anndata', 'scanpy', 'sklearn', 'lightning_fabric', 'tiledbsoma'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_training_imports_no_library_that_it_does_not_use():
+    script = (
+        "import sys, scfm.pretrain.train\n"
+        "print(sorted({'torchmetrics', 'transformers', 'matplotlib', 'anndata', 'scanpy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

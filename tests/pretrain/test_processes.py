@@ -19,15 +19,15 @@ from scfm.settings import as_json
 PROCESS = """
 import os, signal, sys
 from pathlib import Path
-import lightning
 import numpy as np
+from scfm.pretrain import fabric
 from scfm.pretrain import train as module
 from scfm.pretrain.settings import parse_run
 from scfm.pretrain.trainer import Trainer
 from scfm.settings import parse
 
-fabric = lightning.Fabric
-lightning.Fabric = lambda accelerator, **keys: fabric(accelerator="cpu", **keys)
+Fabric = fabric.Fabric
+fabric.Fabric = lambda accelerator, **keys: Fabric(accelerator="cpu", **keys)
 settings, shards, ontology, folder, stop = sys.argv[1:]
 original = Trainer.update
 

@@ -17,7 +17,7 @@ from scfm.settings import as_json
 PACKAGES = (
     "scfm",
     "torch",
-    "lightning",
+    "lightning-fabric",
     "numpy",
     "scipy",
     "pandas",

@@ -6,12 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-import lightning
 import numpy as np
 import pandas as pd
 import torch
-from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
-from lightning.fabric.strategies import DDPStrategy
 from torch import nn
 
 from scfm.code import digest
@@ -23,6 +20,7 @@ from scfm.models.prepared import Material, Prepared
 from scfm.models.system import load_system
 from scfm.ontology import Ontology
 from scfm.pretrain.data import choose_rows
+from scfm.pretrain.fabric import launch
 from scfm.pretrain.guard import sole_trainer
 from scfm.pretrain.loader import Batches, Updates
 from scfm.pretrain.plan import make_plan
@@ -74,8 +72,7 @@ def train(
     if world != max(devices, 1):
         raise ScfmError(f"{name}: {devices} devices asked but {world} processes started; launch with torchrun")
     rank = int(os.environ.get("RANK", 0))
-    for logger in ("lightning.fabric", "lightning.pytorch"):
-        logging.getLogger(logger).setLevel(logging.ERROR)  # hints; what matters is printed by `Progress`
+    logging.getLogger("lightning_fabric").setLevel(logging.ERROR)  # hints; what matters is printed by `Progress`
     corpus = _open(run, corpus_path, source, soma_path)
     if run.model.cell_encoder and vectors_path is None:
         raise ScfmError(f"{name}: the system '{run.system}' reads cell vectors; name their file with --vectors")
@@ -140,7 +137,7 @@ def _trainer(
 ) -> Trainer:
     n, zero_fraction, mean_nonzero = marginals(corpus, validation_rows)
     return Trainer(
-        _fabric(devices),
+        launch(devices),
         network,
         run.training,
         torch.from_numpy(corpus.measured),
@@ -151,21 +148,6 @@ def _trainer(
         name,
         updates,
     )
-
-
-def _fabric(devices: int) -> lightning.Fabric:
-    """One process on the CPU or a GPU, or this process's part of several that torchrun started."""
-    several = devices > 1
-    fabric = lightning.Fabric(
-        accelerator="gpu" if devices else "cpu",
-        devices=max(devices, 1),
-        # Each rank counts its own targets in no buffer of the network; its buffers are constants.
-        strategy=DDPStrategy(broadcast_buffers=False) if several else "auto",
-        # Named, since Lightning would take a Slurm job for processes that Slurm itself started.
-        plugins=[TorchElasticEnvironment() if several else LightningEnvironment()],
-    )
-    fabric.launch()
-    return fabric
 
 
 def _write(

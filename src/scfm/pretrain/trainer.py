@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NoReturn
 
-import lightning
 import numpy as np
 import pandas as pd
 import torch
@@ -20,6 +19,7 @@ from scfm.models.cells import Cells
 from scfm.models.tasks import combine
 from scfm.pretrain.best import better, weighted_loss
 from scfm.pretrain.draws import generator_at
+from scfm.pretrain.fabric import Fabric
 from scfm.pretrain.flops import gemm_peak
 from scfm.pretrain.loader import Updates, load
 from scfm.pretrain.masking import RunningErrors
@@ -46,7 +46,7 @@ class Trainer:
 
     def __init__(
         self,
-        fabric: lightning.Fabric,
+        fabric: Fabric,
         network: nn.Module,
         training: Training,
         measured: Tensor,
