@@ -13,7 +13,7 @@ from scfm.paper.tables.systems import MATCHED, PRINTED, systems_table
 from scfm.paper.tidy import read_results
 
 PUBLISHED = Path(__file__).parents[2] / "config/published"
-FILES = [PUBLISHED / "cellplm.csv", PUBLISHED / "pulsar.csv"]
+FILES = [PUBLISHED / f"{system}.csv" for system in ("cellplm", "pulsar", "stack", "lingshu")]
 
 
 @pytest.fixture
@@ -55,7 +55,15 @@ def test_published_files_name_tasks_and_models_as_results_do(results):
         printed = pd.read_csv(path)
         assert list(printed) == ["model", "quantity", "published_dataset", "metric", "published", "source", *MATCHED]
         matched = printed[printed["run"].notna()]
-        assert set(matched["task"]) <= {"clustering", "donor"}
+        assert set(matched["task"]) <= {
+            "clustering",
+            "donor",
+            "denoise",
+            "imputation",
+            "finetune",
+            "generation",
+            "perturbation",
+        }
         assert printed.loc[printed["run"].isna(), list(MATCHED)].isna().all(axis=None)
         assert not printed.duplicated(["model", "quantity", "published_dataset", "metric"]).any()
     assert set(PRINTED) <= set(printed)

@@ -163,7 +163,7 @@ rule table_from_tidy:
 # What the papers of other systems print, beside our own; only in studies that train such a system.
 rule systems:
     input:
-        tidy=lambda w: [*task_files("clustering"), *task_files("donor")],
+        tidy=tidy_files(),
         published=lambda w: published_systems(),
     output:
         report(table_file("systems"), category="tables", caption=f"{REPORTS}/systems.rst"),
@@ -174,7 +174,7 @@ rule systems:
     conda:
         "../../envs/analysis.yaml"
     params:
-        tidy=lambda w: options("--tidy", [*task_files("clustering"), *task_files("donor")]),
+        tidy=options("--tidy", tidy_files()),
         published=lambda w: options("--published", published_systems()),
         code=code("scfm.paper.optional_commands:systems"),
     shell:
