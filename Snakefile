@@ -27,8 +27,8 @@ include: "workflow/rules/ablations.smk"
 include: "workflow/rules/archive.smk"
 
 
-remember(SYNTAX)
-atexit.register(remember, SYNTAX)  # inputs that are functions have asked for more
+remember()
+atexit.register(remember)  # inputs that are functions have asked for more
 
 
 # One job with GPUs at a time on a workstation (profiles/default); a cluster stays parallel. A limit on `gpu` itself

@@ -1,4 +1,5 @@
 import ast
+import json
 import shutil
 import subprocess
 import sys
@@ -157,6 +158,33 @@ def test_an_import_inside_a_function_counts(tmp_path):
     after_files, after_errors = digest()
     assert after_files != files
     assert after_errors == errors
+
+
+def test_what_was_found_is_kept_and_found_again_by_the_text_alone(package, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(code, "_used", {})
+    before = digests()
+    code.remember()
+    kept = json.loads((tmp_path / code.KEPT).read_text())
+    assert {path.name for path in (tmp_path / code.KEPT).parent.iterdir()} == {code.KEPT.name}
+    monkeypatch.setattr(code, "_tree", None)  # nothing is read anew
+    assert digests() == before
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(code, "PACKAGE", package)
+    edit(package / "errors.py", "class ScfmError(Exception)", "class ScfmError(ValueError)")
+    assert digests()["scfm.errors"] != before["scfm.errors"]
+    code.remember()
+    assert kept.keys() < json.loads((tmp_path / code.KEPT).read_text()).keys()
+
+
+def test_a_folder_that_cannot_be_written_does_not_matter(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".snakemake").write_text("no folder")
+    monkeypatch.setattr(code, "_used", {})
+    forget()
+    code.remember()
+    assert code.digest("scfm.errors")
 
 
 def test_digests_are_short_and_depend_on_the_set_of_names():

@@ -1,7 +1,7 @@
 """A digest of the code behind a job, so that an edit reruns exactly what it changes.
 
 Reading the syntax of the whole package takes longer than all else at the start of a workflow: what was found in a text
-is kept between starts (`recall`, `remember`), by the text itself, so that it can't be out of date.
+is kept with Snakemake's own records, by the text itself, so that it can't be out of date.
 """
 
 import ast
@@ -9,32 +9,38 @@ import hashlib
 import json
 import os
 import re
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
+KEPT = Path(".snakemake/scfm/syntax.json")
 FILE_NAME = re.compile(r"[\w.-]+\.\w+")
 
-_known: dict[str, dict] = {}
 _used: dict[str, dict] = {}
 
 
-def recall(path: Path) -> None:
-    """Take up what `remember` wrote, if it did."""
-    if path.is_file():
-        _known.update(json.loads(path.read_text()))
+@cache
+def _kept() -> dict[str, dict]:
+    """What `remember` wrote in this working folder, if it did."""
+    return json.loads(KEPT.read_text()) if KEPT.is_file() else {}
 
 
-def remember(path: Path) -> None:
-    """Write what is found in every module of the package, and in functions so far, unless nothing of it is new."""
+def remember() -> None:
+    """Keep what is found in every module of the package, and in functions so far, unless nothing of it is new."""
     for module in _graph().modules:
         _facts(module)
-    if _used.keys() - _known.keys():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}")  # others may write at the same time, and the same
-        temporary.write_text(json.dumps(_used))
-        temporary.replace(path)
-        _known.update(_used)
+    if not _used.keys() - _kept().keys():
+        return
+    temporary = KEPT.with_suffix(f".{os.getpid()}")  # others may write at the same time, and the same
+    with suppress(OSError):  # where nothing can be kept, the next start reads the package again
+        KEPT.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_text(json.dumps(_used))
+            temporary.replace(KEPT)
+        finally:
+            temporary.unlink(missing_ok=True)
+    _kept.cache_clear()
 
 
 @cache
@@ -103,7 +109,7 @@ def _facts(name: str) -> dict:
         raise ValueError(f"{module}: no module of scfm")
     source = _path(module).read_text()
     key = f"{hashlib.sha256(source.encode()).hexdigest()}:{function}"
-    _used[key] = _known.get(key) or _found(_function(_tree(source), module, function) if function else _tree(source))
+    _used[key] = _kept().get(key) or _found(_function(_tree(source), module, function) if function else _tree(source))
     return _used[key]
 
 

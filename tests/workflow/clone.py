@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from scfm import code
 
 ROOT = Path(__file__).parents[2]
 LISTS = ("input", "output", "log")
-SYNTAX = Path(".snakemake/scfm/syntax.json")
 MAPS = ("wildcards", "resources")
 
 
@@ -91,10 +91,10 @@ def clone(folder: Path) -> Clone:
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    code.recall(ROOT / SYNTAX)
-    code.remember(ROOT / SYNTAX)
-    (folder / SYNTAX).parent.mkdir(parents=True)
-    shutil.copy2(ROOT / SYNTAX, folder / SYNTAX)
+    with chdir(ROOT):
+        code.remember()
+    (folder / code.KEPT).parent.mkdir(parents=True)
+    shutil.copy2(ROOT / code.KEPT, folder / code.KEPT)
     return Clone(folder)
 
 

@@ -8,7 +8,7 @@ sys.path[:0] = [str(Path(workflow.basedir) / folder) for folder in ("src", "work
 
 import guard
 import lock
-from scfm.code import digest, recall
+from scfm.code import digest
 from scfm.errors import ScfmError
 from scfm.files import must_be_writable, must_exist
 from scfm.settings import as_json
@@ -41,9 +41,6 @@ BASELINES = {"pca": STUDY.benchmarks.pca} | ({"scvi": STUDY.benchmarks.scvi} if 
 CELL_RUNS, DONOR_RUNS = (
     [run for run, own in STUDY.runs.items() if own.model.embeds == what] for what in ("cells", "donors")
 )
-
-SYNTAX = Path(".snakemake/scfm/syntax.json")
-recall(SYNTAX)
 
 
 wildcard_constraints:
