@@ -1,7 +1,4 @@
 # The study as one DAG. `config/config.yaml` names the study; each stage has one rules file of its name.
-import atexit
-
-from scfm.code import remember
 
 
 configfile: "config/config.yaml"

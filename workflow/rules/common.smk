@@ -1,4 +1,5 @@
 # Settings of the study, folders, and the digests that decide what an edit of the library reruns.
+import atexit
 import os
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ sys.path[:0] = [str(Path(workflow.basedir) / folder) for folder in ("src", "work
 
 import guard
 import lock
-from scfm.code import digest
+from scfm.code import digest, remember
 from scfm.errors import ScfmError
 from scfm.files import must_be_writable, must_exist
 from scfm.settings import as_json
