@@ -2,6 +2,7 @@ import json
 from typing import Literal
 
 import pytest
+import yaml
 
 from scfm.errors import ScfmError
 from scfm.settings import Settings, as_json, merge, parse, read_yaml
@@ -82,10 +83,8 @@ def test_settings_cannot_be_changed():
         settings.name = "y"
 
 
-def test_fields_carry_their_docstring():
-    from pydantic import TypeAdapter
-
-    from scfm.pretrain.settings import AnyRun
+def test_schemas_describe_every_field_by_its_docstring():
+    from scfm.schemas import SCHEMAS, schema
 
     def undescribed(schema, where):
         for name, model in {where: schema, **schema.get("$defs", {})}.items():
@@ -93,7 +92,8 @@ def test_fields_carry_their_docstring():
                 if not field.get("description"):
                     yield f"{name}.{key}"
 
-    assert list(undescribed(TypeAdapter(AnyRun).json_schema(), "Run")) == []
+    for name in SCHEMAS:
+        assert list(undescribed(yaml.safe_load(schema(name)), name)) == []
 
 
 def test_merging_lays_nested_keys_over_each_other():

@@ -18,7 +18,12 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = {path.stem: path for path in (ROOT / "envs").glob("*.yaml")}
 GRAPH = grimp.build_graph("scfm", include_external_packages=True, cache_dir=None)
 # Import names that differ from the name of the package.
-PACKAGES = {"yaml": "pyyaml", "sklearn": "scikit-learn", "tiledbsoma_ml": "tiledbsoma-ml"}
+PACKAGES = {
+    "yaml": "pyyaml",
+    "sklearn": "scikit-learn",
+    "tiledbsoma_ml": "tiledbsoma-ml",
+    "lightning_fabric": "lightning-fabric",
+}
 # Needed without an import: by pandas, by scanpy, by papermill, for the dataset that comes with it, by torch.
 INDIRECT = {"pyarrow", "igraph", "ipykernel", "scanpy", "tensorboard"}
 # Of an extra, which whoever asks for it installs.
