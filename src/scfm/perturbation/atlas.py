@@ -1,7 +1,7 @@
 """A perturbed atlas: every cell type of a reference rewritten under every perturbation of a screen.
 
 One block, a type under a perturbation, is in memory at a time, and written before the next; so memory does not grow
-with the atlas. A control of each type is rewritten in the same way, under a prompt of the screen's controls, and effects
+with the atlas. A control of each type is rewritten in the same way, prompted by the screen's controls, and effects
 are read against it: what the rewriting alone does to cells is no effect (STACK, Perturb Sapiens).
 """
 
