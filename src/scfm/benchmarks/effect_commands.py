@@ -70,12 +70,13 @@ def atlas(
     import scfm
     from scfm.benchmarks.atlas import atlas as build
 
-    table = build(scfm.load(model, device), screen, reference, parse(Atlas, settings, "--settings"), out)
+    asked = parse(Atlas, settings, "--settings")
+    table = build(scfm.load(model, device), screen, reference, asked, out)
     with whole(out_table) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g")
     types, names = table["cell_type"].nunique(), table["perturbation"].nunique() - 1
     sure = (table["confident"] * table["cells"]).sum() / table["cells"].sum()
     print(
         f"benchmarks atlas: {table['cells'].sum():,} cells, {types} types under {names} perturbations and as controls, "
-        f"{sure:.0%} taken for cells of the condition"
+        f"{sure:.0%} of them with log odds of {asked.confident:g} or more"
     )

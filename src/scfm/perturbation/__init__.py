@@ -10,13 +10,14 @@ from scfm.perturbation.cells import CONTROL, canonical, conditions, controls, pa
 from scfm.perturbation.evaluate import CEILING, evaluate
 from scfm.perturbation.predictions import check_perturbations, check_predictions, check_prompt
 from scfm.perturbation.settings import Atlas, Holdout, Quality, Scoring
-from scfm.perturbation.split import PROMPT, QUERY, TEST, TRAIN, check_leaks, hold_out
+from scfm.perturbation.split import OUT, PROMPT, QUERY, TEST, TRAIN, check_leaks, hold_out
 from scfm.perturbation.summary import summarise
 
 __all__ = [
     "BASELINES",
     "CEILING",
     "CONTROL",
+    "OUT",
     "PROMPT",
     "QUERY",
     "TEST",
