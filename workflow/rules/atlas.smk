@@ -2,6 +2,7 @@
 from scfm.perturbation.settings import Atlas
 
 
+# The model directory serves any other reference by hand.
 rule learn_screen:
     input:
         dataset_of_atlas("screen"),
@@ -32,6 +33,7 @@ rule learn_screen:
         " --out {output} 2>&1 | tee {log}"
 
 
+# The classifier's confidence stands beside every cell; the table says what the cells say.
 rule atlas:
     input:
         model=rules.learn_screen.output,
