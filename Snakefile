@@ -20,6 +20,7 @@ include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/paper.smk"
 include: "workflow/rules/perturbation.smk"
+include: "workflow/rules/atlas.smk"
 include: "workflow/rules/ablations.smk"
 include: "workflow/rules/archive.smk"
 

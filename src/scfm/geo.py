@@ -24,9 +24,14 @@ def read_folder(folder: Path, keep: Keep) -> "AnnData":
     Raises:
         ScfmError: the folder is of no form that is known, a file is missing or damaged, or files do not fit together.
     """
+    from scfm.guides import read_guides
     from scfm.sciplex import read_sciplex
 
-    readers = {"*_pData.txt.gz": read_sciplex, "*_covariates.csv.gz": read_counts_csv}
+    readers = {
+        "*_pData.txt.gz": read_sciplex,
+        "*_covariates.csv.gz": read_counts_csv,
+        "*_cell_identities.csv.gz": read_guides,
+    }
     for pattern, reader in readers.items():
         if any(Path(folder).glob(pattern)):
             return reader(Path(folder), keep)

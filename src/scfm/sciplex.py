@@ -12,18 +12,16 @@ import numpy as np
 from scfm.errors import ScfmError
 from scfm.geo import Keep, only_file
 from scfm.reading import reading
+from scfm.triplets import read_triplets
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
-    from scipy.sparse import csr_matrix
 
 LEAST_HASHES, LEAST_RATIO = 5, 5
 """UMIs of a cell's hash, and their ratio to the second best, by which the authors take a label as certain."""
 BAD_RT_WELL = 1
 """Well of reverse transcription that the authors leave out."""
-ENTRIES_AT_A_TIME = 10_000_000
-"""Of 1.0e9 entries; memory grows with the cells that are kept."""
 COLUMNS = (
     "cell",
     "cell_type",
@@ -72,7 +70,7 @@ def read_sciplex(folder: Path, keep: Keep) -> "AnnData":
     obs = obs[keep(obs)]
     genes = _genes(only_file(folder, "*gene.annotations.txt.gz"))
     columns = _columns(only_file(folder, "*cell.annotations.txt.gz"), obs.index)
-    matrix = _counts(only_file(folder, "*UMI.count.matrix.gz"), columns, len(genes))
+    matrix = read_triplets(only_file(folder, "*UMI.count.matrix.gz"), columns, len(genes))
     human = genes["id"].str.startswith("ENSG").to_numpy()  # the deposit holds mouse genes too, all but empty
     genes = genes[human]
     twice = genes["gene_short_name"].duplicated(keep=False)
@@ -129,20 +127,3 @@ def _columns(path: Path, cells: "pd.Index") -> np.ndarray:
     if (columns < 0).any():
         raise ScfmError(f"{path}: cell '{cells[columns < 0][0]}' of pData is missing; take both files of one deposit")
     return columns
-
-
-def _counts(path: Path, columns: np.ndarray, genes: int) -> "csr_matrix":
-    """Float32 CSR [len(columns), genes] of lines `gene cell count`, numbered from 1 and separated by tabs."""
-    import pandas as pd
-    from scipy.sparse import coo_matrix
-
-    row = pd.Series(np.arange(len(columns)), index=columns)
-    parts = []
-    with reading(path, path.name, "lines of gene, cell and count, separated by tabs"):
-        numbers = {"header": None, "names": ["gene", "cell", "n"], "dtype": np.int32}
-        for part in pd.read_csv(path, sep="\t", chunksize=ENTRIES_AT_A_TIME, **numbers):
-            part = part[(part["cell"] - 1).isin(row.index)]
-            parts.append(part.assign(cell=row[part["cell"] - 1].to_numpy()))
-        entries = pd.concat(parts)
-        place = (entries["cell"].to_numpy(), entries["gene"].to_numpy() - 1)
-        return coo_matrix((entries["n"].to_numpy(np.float32), place), shape=(len(columns), genes)).tocsr()

@@ -60,6 +60,8 @@ Figure = Literal[
     "figureS7",
     "figureS8",
     "figureS9",
+    "perturbation_deltas",
+    "perturbed_atlas",
 ]
 
 

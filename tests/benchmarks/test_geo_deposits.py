@@ -8,11 +8,14 @@ import pandas as pd
 import pytest
 
 from scfm.benchmarks.library import read_library
+from scfm.benchmarks.perturbation import cells_of
 from scfm.benchmarks.prepare import prepare
 from scfm.benchmarks.settings import Preparation
+from scfm.benchmarks.task_settings import PerturbationTask
 from scfm.datasets import read_datasets
 from scfm.deposit import read_deposit
 from scfm.errors import ScfmError
+from scfm.perturbation import CONTROL, Quality
 from scfm.sciplex import viability
 
 SHEET = read_datasets(Path(__file__).parents[2] / "config" / "datasets.tsv")
@@ -95,6 +98,15 @@ def test_sciplex_cells_genes_and_labels(tmp_path: Path, header: str) -> None:
     assert set(adata.obs["catalog"]) == {"S1"}
     assert set(adata.obs["cell_type"]) == {"A549"}
     assert set(adata.obs["batch"]) == {"rep1"}
+
+
+def test_sciplex_as_a_screen_has_the_vehicle_as_control(tmp_path: Path) -> None:
+    prepared = prepare(sciplex(tmp_path / "d"), Preparation(dataset=SHEET["sciplex3"]), HGNC)
+    cells = cells_of(prepared, PerturbationTask(quality=Quality(min_cells=2, min_controls=2)))
+    sizes = cells.obs.groupby(["background", "perturbation"]).size()
+    # Not Drug Z, which is there at a low dose alone.
+    assert sizes.to_dict() == {("A549", CONTROL): 10, ("A549", "Drug X"): 4, ("A549", "Drug Y"): 9}
+    assert set(cells.obs["batch"]) == {"rep1"}
 
 
 def test_prepared_sciplex_with_mechanisms_of_the_deposit_or_the_library(tmp_path: Path) -> None:

@@ -84,9 +84,25 @@ def test_systems_that_predict_perturbed_cells_are_trained_anew_and_scored(jobs):
     assert prepared not in jobs["embed stack/0"].input, "the task reads no vectors"
 
 
+def test_an_atlas_is_made_by_a_run_trained_on_its_screen_alone(jobs):
+    screen, reference = (f"{RESULTS}/benchmarks/datasets/synthetic_{name}.h5ad" for name in ("screen", "donors"))
+    assert jobs["learn_screen"].input == [screen]
+    (model,) = jobs["learn_screen"].output
+    assert set(jobs["atlas"].input) == {model, screen, reference}
+    assert f"{RESULTS}/benchmarks/atlas/atlas.csv" in jobs["perturbed_atlas"].input
+    assert f"{RESULTS}/benchmarks/perturbation/deltas.csv" in jobs["perturbation_deltas"].input
+    predicted = {f"{RESULTS}/benchmarks/predict/{run}/0.h5ad" for run in ("stack", "lingshu")}
+    assert set(jobs["deltas"].input) == {screen, *predicted}
+    report = jobs["report"].input
+    figures = [f"{RESULTS}/figures/{name}/{name}.png" for name in ("perturbed_atlas", "perturbation_deltas")]
+    assert set(figures) <= set(report)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
+        ("atlas: { run: stack,", "atlas: { run: lingshu,", "run 'lingshu' predicts by no prompts in this study"),
+        ("reference: synthetic_donors", "reference: kang_ifnb", "reference 'kang_ifnb' is no dataset that the study"),
         ("cells: { run: wced, pooling: mean }", "cells: { run: nobody, pooling: mean }", "no other run of the study"),
         ("cells: { run: wced, pooling: mean }", "cells: { run: pulsar, pooling: mean }", "no other run of the study"),
         ("cells: { run: wced, pooling: mean }", "cells: { run: wced, pooling: sum }", "it offers cls, mean"),

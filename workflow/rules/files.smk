@@ -18,6 +18,7 @@ CORPUS = RESULTS / "corpus"
 SOURCE = STUDY.corpus.source
 BENCHMARKS = RESULTS / "benchmarks"
 CONTAMINATION = BENCHMARKS / "contamination.csv"
+ATLAS = STUDY.benchmarks.perturbation.atlas
 SYNTHETIC_CELLS = corpus_names(STUDY.corpus.source) if STUDY.synthetic else []
 # Written by the synthetic census in the providers' formats.
 SYNTHETIC_ANNOTATION = {
@@ -255,6 +256,11 @@ def perturbation_files(among=None):
     """Tidy tables of predicted perturbed cells: of the baselines and all models that predict, or of some models."""
     baselines = [("baselines", 0)] if prepared("perturbation") and among is None else []
     return [BENCHMARKS / "perturbation" / model / f"{seed}.csv" for model, seed in [*baselines, *predicting(among)]]
+
+
+def perturbation_task(**changes):
+    """Settings of the task without what only other jobs of it read."""
+    return as_json(STUDY.benchmarks.perturbation.model_copy(update={"systems": {}, "atlas": None} | changes))
 
 
 def tidy_files(among=None):

@@ -1,4 +1,12 @@
 # Models and what they learn: functions for the rules' inputs and options.
+from scfm.benchmarks.anew import check_atlas
+
+try:
+    check_atlas(ATLAS, STUDY.predicting, STUDY.evaluated)
+except ScfmError as error:
+    sys.exit(f"scfm: error: {error}")
+
+
 def training_cells(run):
     """Inputs of a training: the shards, or with loader `soma` the selection of cells, and the store if it is local."""
     if STUDY.runs[run].training.loader == "shards":
@@ -84,3 +92,16 @@ def scored(runs=None):
 def scored_options(runs=None):
     """The same as options of the command line."""
     return [f"--genes {run}:{seed}={learnability_folder(run, seed) / 'genes.parquet'}" for run, seed in tracked(runs)]
+
+
+def first_predictions():
+    """Predicted cells of the first seed of each run that predicts."""
+    first = {}
+    for run, seed in predicting():
+        first.setdefault(run, predicted_cells(run, seed))
+    return list(first.values())
+
+
+def dataset_of_atlas(which):
+    """The prepared screen or reference; nothing in a study without an atlas."""
+    return BENCHMARKS / "datasets" / f"{getattr(ATLAS, which)}.h5ad" if ATLAS else []

@@ -96,6 +96,8 @@ def figure_names():
     there["figureS7"] = scored_twice and contrasts()
     there["figureS8"] = task_files("disease")
     there["figureS9"] = fullest_runs()
+    there["perturbation_deltas"] = predicting()
+    there["perturbed_atlas"] = ATLAS is not None
     asked = STUDY.file.figures
     return [name for name, found in there.items() if found and (asked is None or name in asked)]
 
@@ -124,6 +126,10 @@ def figure_tables(name):
     if name == "figureS9":
         folders = [model_folder(run, STUDY.seeds[run][0]) for run in fullest_runs()]
         return {"configs": [f / "config.json" for f in folders], "weights": [f / "model.safetensors" for f in folders]}
+    if name == "perturbation_deltas":
+        return {"deltas": [BENCHMARKS / "perturbation" / "deltas.csv"]}
+    if name == "perturbed_atlas":
+        return {"atlas": [BENCHMARKS / "atlas" / "atlas.csv"]}
     tables = {"finetune": finetune_models(), "heldout": [pair for pair in embedders() if prepared("heldout", pair[0])]}
     return {task: [BENCHMARKS / task / run / f"{seed}.csv" for run, seed in found] for task, found in tables.items()}
 

@@ -71,7 +71,7 @@ rule predict:
         runtime=2880 if PAPER_SCALE else 120,
     params:
         run=lambda w: as_json(STUDY.predicting[w.run].model_dump(mode="json", exclude={"description"})),
-        settings=as_json(STUDY.benchmarks.perturbation.model_copy(update={"systems": {}, "scoring": Scoring()})),
+        settings=perturbation_task(scoring=Scoring()),
         work=lambda w, output: WORK / "predict" / w.run / w.seed,  # elsewhere is no reason to train again
         device=STUDY.shared.device,
         code=lambda w: code("scfm.benchmarks.embedding_commands:predict", training_code(w.run)[1]),
@@ -102,7 +102,7 @@ rule perturbation:
         runtime=240,
     params:
         study=STUDY.name,
-        settings=as_json(STUDY.benchmarks.perturbation.model_copy(update={"systems": {}})),
+        settings=perturbation_task(),
         # Functions of the input are no reason to rerun.
         predictions=lambda w, input: (
             f"--predictions {input.predictions} --run {w.model} --alone" if input.predictions else ""
@@ -112,6 +112,31 @@ rule perturbation:
         "python -m scfm benchmarks perturbation {input.datasets} {params.predictions} --seed {wildcards.seed}"
         " --study {params.study} --settings {params.settings:q} --out {output.table} --out-pairs {output.pairs}"
         " 2>&1 | tee {log}"
+
+
+# Effects on single genes of a few of them, for a figure.
+rule deltas:
+    input:
+        datasets=prepared("perturbation"),
+        predictions=first_predictions(),
+    output:
+        BENCHMARKS / "perturbation" / "deltas.csv",
+    log:
+        LOGS / "benchmarks" / "deltas.log",
+    benchmark:
+        RESULTS / "benchmark" / "benchmarks" / "deltas.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        predictions=options("--predictions", first_predictions()),
+        settings=perturbation_task(scoring=Scoring()),
+        code=code("scfm.benchmarks.effect_commands:deltas"),
+    shell:
+        "python -m scfm benchmarks deltas {input.datasets} {params.predictions} --settings {params.settings:q}"
+        " --out {output} 2>&1 | tee {log}"
 
 
 # A table of tidy results says which file it needs, if one is missing.

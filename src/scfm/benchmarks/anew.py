@@ -1,9 +1,10 @@
 """Runs that are trained anew on a task's own training cells."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from scfm.benchmarks.task_settings import AtlasTask
 from scfm.errors import ScfmError
 from scfm.models.system import systems
 from scfm.pretrain.settings import Run, parse_run
@@ -28,3 +29,28 @@ def predicting_runs(runs: Mapping[str, Run], overrides: Mapping[str, dict[str, A
         if run.trained
     }
     return {name: run for name, run in laid.items() if run.model.predicts}
+
+
+def check_atlas(atlas: AtlasTask | None, predicting: Mapping[str, Run], datasets: Collection[str]) -> None:
+    """The atlas of a study, if it has one, names a run that predicts by prompts, and datasets of the study.
+
+    Args:
+        predicting: of `predicting_runs`. datasets: those that are evaluated.
+
+    Raises:
+        ScfmError: it does not.
+    """
+    if atlas is None:
+        return
+    able = [name for name, run in predicting.items() if run.model.predicts == "prompts"]
+    if atlas.run not in able:
+        raise ScfmError(
+            f"benchmarks.perturbation.atlas: run '{atlas.run}' predicts by no prompts in this study; choose among "
+            f"{', '.join(able) or 'none'}, or give a run model.prompt under benchmarks.perturbation.systems"
+        )
+    for role, name in (("screen", atlas.screen), ("reference", atlas.reference)):
+        if name not in datasets:
+            raise ScfmError(
+                f"benchmarks.perturbation.atlas: {role} '{name}' is no dataset that the study evaluates; choose among "
+                f"{', '.join(sorted(datasets))}"
+            )

@@ -96,6 +96,19 @@ def cells_of(adata: "AnnData", settings: PerturbationTask) -> "AnnData":
     Raises:
         ScfmError: what `screen` raises; the dataset names no perturbations or no control, or holds no counts.
     """
+    control, separator = notation(adata)
+    cells = adata.copy()
+    if "background" not in cells.obs:
+        cells.obs["background"] = cells.obs["cell_type"].astype(str)
+    return screen(cells, control, separator, settings.quality)
+
+
+def notation(adata: "AnnData") -> tuple[tuple[str, ...], str]:
+    """(names that mean no perturbation, what joins the partners of a combination) of a prepared dataset.
+
+    Raises:
+        ScfmError: it names no perturbations or no control, or holds no counts.
+    """
     facts = adata.uns["scfm"]
     control = tuple(name for name in str(facts.get("control", "")).split(",") if name)
     if "perturbation" not in adata.obs or not control:
@@ -105,10 +118,7 @@ def cells_of(adata: "AnnData", settings: PerturbationTask) -> "AnnData":
         )
     if facts["values"] != "counts":
         raise ScfmError(f"dataset '{facts['name']}': perturbation needs raw counts, it holds {facts['values']}")
-    cells = adata.copy()
-    if "background" not in cells.obs:
-        cells.obs["background"] = cells.obs["cell_type"].astype(str)
-    return screen(cells, control, str(facts.get("separator", "")), settings.quality)
+    return control, str(facts.get("separator", ""))
 
 
 def _folds(
@@ -119,16 +129,16 @@ def _folds(
 
     found: dict[str, list] = {}
     folds = hold_out(cells.obs, holdout)
-    offered = predicted is not None and _chosen(predicted, {"dataset": dataset, "split": holdout.name}).n_obs
+    offered = predicted is not None and chosen(predicted, {"dataset": dataset, "split": holdout.name}).n_obs
     for fold, sides in folds.items():
         place = dict(zip(WHERE, (dataset, holdout.name, fold), strict=True))
-        given = {run: _chosen(predicted, place)} if offered else {}
+        given = {run: chosen(predicted, place)} if offered else {}
         for name, table in evaluate(cells, sides, settings.scoring, given).items():
             found.setdefault(name, []).append(table.assign(fold=fold))
     return {name: pd.concat(tables) for name, tables in found.items() if len(tables) == len(folds)}
 
 
-def _chosen(predicted: "AnnData", place: dict[str, str]) -> "AnnData":
+def chosen(predicted: "AnnData", place: dict[str, str]) -> "AnnData":
     """The predicted cells of one place, by columns of `WHERE`."""
     rows = np.ones(predicted.n_obs, dtype=bool)
     for column, value in place.items():

@@ -38,13 +38,13 @@ class Embedding:
         return {"study": study, "task": task_of(self.facts, task), "contaminated": contaminated, **own}
 
 
-def read_prepared(path: Path) -> "AnnData":
-    """Read what `scfm benchmarks prepare` wrote.
+def read_prepared(path: Path, backed: bool = False) -> "AnnData":
+    """Read what `scfm benchmarks prepare` wrote; or all of it but the matrix, which stays in the file.
 
     Raises:
         ScfmError: the file is missing, unreadable or not a prepared dataset.
     """
-    adata = read_h5ad(path, "prepared dataset")
+    adata = read_h5ad(path, "prepared dataset", backed)
     if "scfm" not in adata.uns or "values" not in adata.uns["scfm"]:
         raise ScfmError(f"{path}: not a prepared dataset; make it with 'scfm benchmarks prepare'")
     return adata

@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from scfm.benchmarks.interval import Interval
 from scfm.finetuning import Finetuning, SetFinetuning
-from scfm.perturbation.settings import Holdout, Quality, Scoring
+from scfm.perturbation.settings import Atlas, Holdout, Quality, Scoring
 from scfm.settings import Settings
 
 Classifier = Literal["lr", "knn", "rf"]
@@ -185,6 +185,17 @@ class DonorTask(Settings):
     """Confidence of the intervals, and the bootstrap over samples behind that of the retrieval."""
 
 
+class AtlasTask(Atlas):
+    """The perturbed atlas of a study; its seed is also that of the training."""
+
+    run: str
+    """Run that predicts by prompts; it is trained anew on all cells of the screen."""
+    screen: str
+    """Dataset whose perturbations the atlas holds."""
+    reference: str
+    """Dataset whose cell types it holds."""
+
+
 class PerturbationTask(Settings):
     """Prediction of perturbed cells that were held out."""
 
@@ -201,6 +212,10 @@ class PerturbationTask(Settings):
     """Cells that a run predicts of each held-out pair of background and perturbation."""
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of a fold's training cells that such a training is validated on."""
+    shown: Annotated[int, Field(ge=1)] = 4
+    """Held-out pairs of each dataset and split whose effects on single genes are drawn."""
+    atlas: AtlasTask | None = None
+    """The perturbed atlas; null: none."""
 
     @model_validator(mode="after")
     def _splits_have_names_of_their_own(self) -> "PerturbationTask":

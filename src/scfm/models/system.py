@@ -109,6 +109,8 @@ def load_system(system: str) -> ModuleType:
     AnnData of integer counts with obs background and perturbation, `number` cells for each pair of `query`. `cells` are
     in the form of `scfm.perturbation.screen`, genes in the order of the model's, and hold no more than may be shown, no
     test cell; `sides` says of each whether it is for training, a prompt or a control to start from (`train`, `prompt`,
-    `query`); `query` is a DataFrame of the held-out pairs, columns background and perturbation.
+    `query`); `query` is a DataFrame of the held-out pairs, columns background and perturbation. One that predicts by
+    prompts also has `rewrite(network, query, shown, seed)`, which returns the cells of `query` under one prompt after
+    the other, with obs confidence: log odds that a cell is one of those shown.
     """
     return importlib.import_module(f"scfm.models.{system}.system")

@@ -62,3 +62,26 @@ class Scoring(Settings):
     """Mass of the percentile interval."""
     seed: int = 0
     """Seed of those draws, of the halves of the ceiling and of the baselines' cells."""
+
+
+class Atlas(Settings):
+    """A perturbed atlas: every cell type of a reference under every perturbation of a screen."""
+
+    cells: Annotated[int, Field(ge=2)] = 100
+    """Cells of a type that are rewritten under each perturbation; all of them where it has fewer."""
+    min_cells: Annotated[int, Field(ge=2)] = 20
+    """A type or perturbation with fewer cells is left out; one that is named below is refused."""
+    types: tuple[str, ...] = ()
+    """Cell types of the reference; empty: all."""
+    perturbations: tuple[str, ...] = ()
+    """Perturbations of the screen, in the common form; empty: all."""
+    prompt: Annotated[int, Field(ge=2)] = 512
+    """Most cells that are shown of a perturbation, drawn from all its backgrounds."""
+    min_genes: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Least share of the model's genes that screen and reference must hold; the others count as 0."""
+    confident: float = 2.5
+    """Log odds from which a cell counts as one of the condition; those of the paper's atlas."""
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """False discovery rate below which a gene counts as changed."""
+    seed: int = 0
+    """Seed of which cells are rewritten and shown, and of the rewriting."""

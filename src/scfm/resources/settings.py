@@ -27,6 +27,8 @@ class Resource(Settings):
     """Address of the file itself; absent if nobody serves this file, so that only a mirror can."""
     member: str | None = None
     """File to take out of the zip archive that `url` serves."""
+    file: str | None = Field(default=None, pattern=r"^[^/]+$")
+    """Name of the fetched file, where that of `url` says nothing."""
     package: str | None = Field(default=None, pattern=r"^[^/]+/.+")
     """Installed package and path inside it, for a file that comes with one; taken from there, mirror or not."""
     sha256: str | None = Field(default=None, pattern=SHA256)
@@ -65,7 +67,7 @@ class Resource(Settings):
         """
         if mirrored and self.mirror:
             return PurePosixPath(self.mirror).name
-        return PurePosixPath(self.member or self.package or urlparse(self.url or self.mirror).path).name
+        return self.file or PurePosixPath(self.member or self.package or urlparse(self.url or self.mirror).path).name
 
     def version(self, mirrored: bool) -> str:
         """Eight hexadecimal digits that change with whatever makes the fetched file another one.

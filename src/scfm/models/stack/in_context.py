@@ -36,8 +36,6 @@ def predict(
             partner; prompts that `check_prompt` refuses; a network without the second phase.
     """
     import anndata
-    import pandas as pd
-    from scipy.sparse import csr_matrix, vstack
 
     device = next(network.parameters()).device
     generator, rng = torch.Generator(device).manual_seed(seed), np.random.default_rng(seed)
@@ -45,14 +43,44 @@ def predict(
     for background, perturbation in pairs:
         start = cells[controls(cells.obs, background)]
         rows = rng.choice(start.n_obs, number, replace=number > start.n_obs)
-        counts = _table(start[np.sort(rows)], device)
-        for prompt in prompts(cells, sides, background, perturbation):
-            check_prompt(prompt, start)
-            counts = network.generate(_table(prompt, device), counts, generator).counts
-        made.append(csr_matrix(counts.cpu().numpy()))
-    obs = pd.DataFrame(np.repeat(pairs, number, axis=0), columns=["background", "perturbation"])
-    obs.index = obs.index.astype(str)
-    return anndata.AnnData(vstack(made).tocsr(), obs=obs, var=cells.var[[]].copy())
+        written = _written(network, start[np.sort(rows)], prompts(cells, sides, background, perturbation), generator)
+        written.obs = written.obs.assign(background=background, perturbation=perturbation)
+        made.append(written)
+    out = anndata.concat(made, index_unique="-")
+    out.obs_names = [str(i) for i in range(out.n_obs)]
+    return out
+
+
+def rewrite(network: "Network", query: "AnnData", shown: "list[AnnData]", seed: int) -> "AnnData":
+    """Cells rewritten under one prompt after the other.
+
+    Args:
+        query, shown: X counts, genes in the order of the model's.
+
+    Returns:
+        AnnData: X CSR float32 integer counts [cells, genes], a row for each of the query's; obs confidence float32, log
+        odds under the last prompt that the cell is one of those shown.
+
+    Raises:
+        ScfmError: what `check_prompt` and `Network.generate` raise.
+    """
+    device = next(network.parameters()).device
+    return _written(network, query, shown, torch.Generator(device).manual_seed(seed))
+
+
+def _written(network: "Network", query: "AnnData", shown: "list[AnnData]", generator: torch.Generator) -> "AnnData":
+    import anndata
+    import pandas as pd
+    from scipy.sparse import csr_matrix
+
+    device = next(network.parameters()).device
+    counts, confidence = _table(query, device), None
+    for prompt in shown:
+        check_prompt(prompt, query)
+        written = network.generate(_table(prompt, device), counts, generator)
+        counts, confidence = written.counts, written.confidence.cpu().numpy()
+    obs = pd.DataFrame({"confidence": confidence}, index=[str(i) for i in range(query.n_obs)])
+    return anndata.AnnData(csr_matrix(counts.cpu().numpy().astype(np.float32)), obs=obs, var=query.var[[]].copy())
 
 
 def prompts(cells: "AnnData", sides: np.ndarray, background: str, perturbation: str) -> "list[AnnData]":

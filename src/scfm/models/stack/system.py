@@ -10,6 +10,7 @@ from scfm.errors import ScfmError
 from scfm.models.grouping import group_codes
 from scfm.models.prepared import Material, Prepared
 from scfm.models.stack.in_context import predict as predict
+from scfm.models.stack.in_context import rewrite as rewrite
 from scfm.models.stack.network import Network
 from scfm.models.stack.settings import Prompt, Stack
 from scfm.ontology import UNKNOWN, LabelTree
