@@ -136,3 +136,15 @@ def test_the_study_runs_and_an_edit_of_one_system_reruns_that_alone(fresh):
     assert trained == {"train_system cellplm/0", "train_system random_cellplm/0"}
     assert not {name for name in again if name.startswith("predict ")}
     assert not {name for name in again if name.startswith("embed ") and "cellplm" not in name}
+
+
+def test_drawn_cells_are_scored_beside_controls_and_shown(jobs):
+    drawn = {name: job for name, job in jobs.items() if name.startswith("draw ")}
+    assert set(drawn) == {"draw lingshu/0", "draw lingshu/1", "draw random_lingshu/0"}
+    assert drawn["draw lingshu/1"].input == [f"{RESULTS}/pretrain/lingshu/1/model.safetensors"]
+    scores = jobs["evaluate_drawn"]
+    assert {path for job in drawn.values() for path in job.output} < set(scores.input)
+    assert f"{RESULTS}/benchmarks/datasets/synthetic_donors.h5ad" in scores.input
+    assert f"{RESULTS}/generation/results.csv" in jobs["results"].input
+    assert f"{RESULTS}/tables/generation.csv" in jobs["table_pages"].input
+    assert jobs["generated_cells"].input[:2] == [f"{RESULTS}/generation/{name}.csv" for name in ("map", "results")]

@@ -55,6 +55,11 @@ class SystemSettings(Settings):
         return ""
 
     @property
+    def draws_cells(self) -> bool:
+        """Whether it draws new cells; `system.py` then has `generate` and `condition_values`, see `load_system`."""
+        return False
+
+    @property
     def reads_positions(self) -> bool:
         """Whether coordinates of the cells change what the network says of them."""
         return False
@@ -110,5 +115,9 @@ def load_system(system: str) -> ModuleType:
     in the form of `scfm.perturbation.screen`, genes in the order of the model's, and hold no more than may be shown, no
     test cell; `sides` says of each whether it is for training, a prompt or a control to start from (`train`, `prompt`,
     `query`); `query` is a DataFrame of the held-out pairs, columns background and perturbation.
+
+    And where it draws cells, `generate(network, number, condition, steps, generator)`, which yields counts int64
+    [chunk, genes] of so many cells: `condition` maps columns to values, none for cells as such, `steps` is None for
+    those of the settings; and `condition_values(network)`, columns to the values that may be asked for.
     """
     return importlib.import_module(f"scfm.models.{system}.system")
