@@ -39,6 +39,7 @@ Task = Literal[
     "disease",
     "perturbation",
     "donor",
+    "cytokine",
     "denoise",
     "imputation",
 ]

@@ -15,14 +15,14 @@ def table_file(name):
 
 def table_files():
     names = ["contents", "table1", "table2", "table3", *LEARNABILITY_TABLES, "table4", *FROM_TIDY, "pairs", *WITH_NEEDS]
-    names += ["systems", "generation"]
+    names += ["systems", "generation", "cytokine"]
     there = {"ontology": ontology_models(), "table8": mouse_datasets(), "heldout": prepared("heldout")}
     there["table4"] = contrasts()
     there["donors"] = task_files("donor")
     there["systems"] = published_systems()
     there["imputation"] = count_files()
     there["perturbation"] = perturbation_files()
-    there["generation"] = generation_files()
+    there |= {"generation": generation_files(), "cytokine": cytokine_files()}
     there |= {task: asks_for(task) for task in WITH_NEEDS}
     there |= dict.fromkeys((f"table{number}" for number in range(9, 14)), prepared("clustering"))
     return [table_file(name) for name in [*names, "table14", "inconsistencies"] if there.get(name, True)]

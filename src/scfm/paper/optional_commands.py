@@ -66,3 +66,12 @@ def generation(tidy: TidyFiles, out: Out) -> None:
     from scfm.paper.tidy import read_tidy
 
     write(generation_table(read_tidy(tidy)), out, "paper table generation")
+
+
+@app.command()
+def cytokine(tidy: TidyFiles, out: Out) -> None:
+    """Vectors of treated donors, predicted from those of their control samples."""
+    from scfm.paper.tables.cytokine import cytokine_table
+    from scfm.paper.tidy import read_tidy
+
+    write(cytokine_table(read_tidy(tidy)), out, "paper table cytokine")
