@@ -10,6 +10,7 @@ beside them hold the time of all threads.
 """
 
 import argparse
+import resource
 import time
 from collections.abc import Callable
 
@@ -80,7 +81,8 @@ def main() -> None:
     wall, cpu = seconds(step, device)
     print(f"training step of {a.batch} cells: {wall:.3f} s, {cpu:.3f} CPU-s; {1 / wall:,.2f} steps/s", flush=True)
     wall, cpu = seconds(sampler(network, a.cells, a.steps), device)
-    scale = a.of / a.cells
+    scale, peak = a.of / a.cells, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"peak {peak:,.0f} MiB")
     print(f"{a.cells:,} cells in {a.steps} steps: {wall:.1f} s, {cpu:.1f} CPU-s; {a.cells / wall:,.1f} cells/s")
     print(f"at that speed {a.of:,} cells take {wall * scale / 60:,.1f} minutes, {cpu * scale / 60:,.1f} of the CPU")
 

@@ -148,3 +148,13 @@ def test_drawn_cells_are_scored_beside_controls_and_shown(jobs):
     assert f"{RESULTS}/generation/results.csv" in jobs["results"].input
     assert f"{RESULTS}/tables/generation.csv" in jobs["table_pages"].input
     assert jobs["generated_cells"].input[:2] == [f"{RESULTS}/generation/{name}.csv" for name in ("map", "results")]
+
+
+def test_treated_donors_are_predicted_by_the_systems_of_donors_alone(jobs):
+    assert {name for name in jobs if name.startswith("cytokine ")} == {"cytokine pulsar/0", "cytokine pulsar/1"}
+    scores = jobs["cytokine pulsar/1"]
+    assert f"{RESULTS}/benchmarks/embed/wced/0.h5ad" in scores.input
+    assert f"{RESULTS}/benchmarks/embed_donors/pulsar/1.h5ad" in scores.input
+    assert f"{RESULTS}/benchmarks/datasets/synthetic_cytokine.h5ad" in jobs["embed wced/0"].input
+    assert scores.output[0] in jobs["table_of_cytokine"].input
+    assert f"{RESULTS}/tables/cytokine.csv" in jobs["table_pages"].input

@@ -15,7 +15,7 @@ from scfm.corpus.synthetic_settings import Synthetic
 DONORS, CELLS, TYPES, BATCHES = 16, 60, 3, 2
 """Donors, cells of each sample, types of cells, batches."""
 CHANGED, STRENGTH, OTHERS = 0.4, 2.0, 0.1
-"""Share of the genes that can change which do; log effect on each in cells of the first type, and its share in those of the others."""
+"""Share of the genes that change of those that can; log effect in cells of the first type, and its share in others."""
 SHARE = (0.1, 0.8)
 """Between which the first type's share of a donor's cells lies, the same with and without."""
 
