@@ -1,15 +1,4 @@
 # What a treatment makes of a donor: by systems of donors that learn it, in studies with a dataset for the task cytokine.
-def cytokine_files(among=None):
-    """Tidy tables of treated donors, of all the models that learn changes or those among some."""
-    chosen = models_of("donors") if among is None else among
-    return [
-        BENCHMARKS / "cytokine" / run / f"{seed}.csv"
-        for run, seed in chosen
-        if prepared("cytokine")
-        and run in STUDY.runs
-        and STUDY.runs[run].model.learns_changes
-        and STUDY.scores("cytokine", run, seed)
-    ]
 
 
 rule cytokine:

@@ -1,21 +1,4 @@
 # Cells that trained runs draw, beside held-out real cells and controls; only in studies with the key `generation`.
-GENERATION = RESULTS / "generation"
-
-
-def drawing_models():
-    """(run, seed) of the models that draw cells."""
-    asked = STUDY.file.generation.runs if STUDY.file.generation else ()
-    named = [model.partition("/")[::2] for model in asked]
-    return list(dict.fromkeys((run, int(own)) for run, seed in named for own in ([seed] if seed else STUDY.seeds[run])))
-
-
-def drawn_cells():
-    return [GENERATION / run / f"{seed}.h5ad" for run, seed in drawing_models()]
-
-
-def generation_files(among=None):
-    """The tidy table of drawn cells, which is one for all models; none for some of them alone."""
-    return [GENERATION / "results.csv"] if drawing_models() and among is None else []
 
 
 if STUDY.file.generation:
