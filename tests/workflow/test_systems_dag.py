@@ -158,3 +158,12 @@ def test_treated_donors_are_predicted_by_the_systems_of_donors_alone(jobs):
     assert f"{RESULTS}/benchmarks/datasets/synthetic_cytokine.h5ad" in jobs["embed wced/0"].input
     assert scores.output[0] in jobs["table_of_cytokine"].input
     assert f"{RESULTS}/tables/cytokine.csv" in jobs["table_pages"].input
+
+
+def test_cellplm_is_fine_tuned_beside_its_random_weights(jobs):
+    tuned = {f"finetune {run}/{seed}" for run in ("cellplm", "random_cellplm") for seed in (0, 1)}
+    assert {name for name in jobs if name.startswith("finetune ")} == tuned
+    tissue = f"{RESULTS}/benchmarks/datasets/synthetic_tissue.h5ad"
+    assert tissue in jobs["finetune cellplm/0"].input
+    assert tissue not in jobs["embed cellplm/0"].input, "no task of its reads vectors"
+    assert f"{RESULTS}/tables/heldout.csv" in jobs["table_pages"].input
