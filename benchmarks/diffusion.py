@@ -10,6 +10,7 @@ beside them hold the time of all threads.
 """
 
 import argparse
+import resource
 import time
 from collections.abc import Callable
 
@@ -75,14 +76,21 @@ def main() -> None:
     settings = {"tokens": a.tokens, "transformer": transformer, "sampling": {"batch_cells": a.batch}}
     network = Network(Lingshu.model_validate(settings), a.genes, {}, 0).to(device)
     print(f"{sum(p.numel() for p in network.parameters()):,} parameters, {a.genes:,} genes, {a.threads} threads")
+    wall, cpu = seconds(sampler(network, a.cells, a.steps), device)
+    scale = a.of / a.cells
+    print(
+        f"{a.cells:,} cells in {a.steps} steps: {wall:.1f} s, {cpu:.1f} CPU-s; {a.cells / wall:,.1f} cells/s; {peak()}"
+    )
+    print(f"at that speed {a.of:,} cells take {wall * scale / 60:,.1f} minutes, {cpu * scale / 60:,.1f} of the CPU")
     step = trainer(network, a.genes, a.batch)
     step()
     wall, cpu = seconds(step, device)
-    print(f"training step of {a.batch} cells: {wall:.3f} s, {cpu:.3f} CPU-s; {1 / wall:,.2f} steps/s", flush=True)
-    wall, cpu = seconds(sampler(network, a.cells, a.steps), device)
-    scale = a.of / a.cells
-    print(f"{a.cells:,} cells in {a.steps} steps: {wall:.1f} s, {cpu:.1f} CPU-s; {a.cells / wall:,.1f} cells/s")
-    print(f"at that speed {a.of:,} cells take {wall * scale / 60:,.1f} minutes, {cpu * scale / 60:,.1f} of the CPU")
+    print(f"training step of {a.batch} cells: {wall:.3f} s, {cpu:.3f} CPU-s; {1 / wall:,.2f} steps/s; {peak()}")
+
+
+def peak() -> str:
+    """Most memory of the process so far."""
+    return f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB"
 
 
 if __name__ == "__main__":

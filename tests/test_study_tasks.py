@@ -83,3 +83,25 @@ def test_planted_datasets_belong_to_the_synthetic_census(make):
     corpus = {"source": {"kind": "files", "datasets": ["pbmc_zheng_facs"]}}
     with pytest.raises(ScfmError, match="'synthetic_disease' is drawn beside the synthetic census"):
         make(datasets=datasets, corpus=corpus, check_run=None)
+
+
+@pytest.mark.parametrize(
+    ("keys", "fault"),
+    [
+        ({"runs": ["nobody"]}, "'nobody' is not in the study; name a run or run/seed"),
+        ({"runs": ["lingshu/7"]}, "'lingshu/7' is not in the study"),
+        ({"runs": ["stack"]}, "a system 'stack' as of 'stack' draws no cells; choose among lingshu, random_lingshu"),
+        ({"dataset": "pbmc68k_reduced"}, "'pbmc68k_reduced' is no benchmark of counts in the study; choose among"),
+        ({"temperature": 2}, "temperature"),
+    ],
+)
+def test_drawn_cells_are_of_a_run_that_draws_and_compared_with_counts(tmp_path, keys, fault):
+    folder = Path(shutil.copytree(CONFIG, tmp_path / "config"))
+    path = folder / "studies" / "systems.yaml"
+    known = {"runs": ["lingshu", "random_lingshu/0"], "dataset": "synthetic_donors"}
+    shared = read_yaml(folder / "config.yaml") | {"study": "systems"}
+    path.write_text(yaml.safe_dump(read_yaml(path) | {"generation": known}))
+    assert Study(shared, folder).file.generation.drawing.cells == 1000
+    path.write_text(yaml.safe_dump(read_yaml(path) | {"generation": known | keys}))
+    with pytest.raises(ScfmError, match=fault):
+        Study(shared, folder)

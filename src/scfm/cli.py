@@ -21,6 +21,7 @@ STAGES = {
     "annotation": "gene families and expression programs",
     "learnability": "which genes a model learns",
     "benchmarks": "embed, integrate, probe, annotate",
+    "generation": "cells drawn by trained models, beside real ones",
     "paper": "tables, figures, claims, report",
     "archive": "results with all that they stem from, in one file",
 }

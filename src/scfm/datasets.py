@@ -39,6 +39,7 @@ Task = Literal[
     "disease",
     "perturbation",
     "donor",
+    "cytokine",
     "denoise",
     "imputation",
 ]
@@ -50,7 +51,7 @@ COUNT_TASKS = ("denoise", "imputation")
 of results of this name."""
 TRAINED_ANEW = ("perturbation",)
 """Tasks for which a model is trained anew on the dataset without what is held out, so that it may be of the corpus."""
-WITHOUT_VECTORS = (*COUNT_TASKS, *TRAINED_ANEW)
+WITHOUT_VECTORS = (*COUNT_TASKS, *TRAINED_ANEW, "finetune")
 """Tasks that read no embeddings."""
 HELD_OUT = ("heldout", "finetune")
 """Tasks that need some batches held out."""

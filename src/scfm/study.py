@@ -17,7 +17,7 @@ from scfm.paper.settings import Paper, Scale
 from scfm.pretrain.settings import Run, parse_run
 from scfm.resources.settings import Resource, read_resources
 from scfm.settings import Settings, merge, of_kind, parse, read_yaml
-from scfm.study_checks import check_runs, check_sides, check_task_models, check_trained_anew
+from scfm.study_checks import check_generation, check_runs, check_sides, check_task_models, check_trained_anew
 from scfm.study_file import AblationUse, DatasetUse, Shared, StudyFile
 
 ANNOTATION_FILES = ("hgnc", "gene_ontology", "go_annotation", "tfclass", "protein_atlas", "housekeeping")
@@ -162,6 +162,8 @@ class Study:
         known = (*self.file.runs, *self.embeddings, *self.file.concatenations, *BASELINES)
         check_task_models(self.file.task_models, known, self.seeds, path)
         check_trained_anew({name: self.use(name).tasks or () for name in self.named("pretrain")}, path)
+        benchmarks = {name: self.sheet[name].values for name in self.named("benchmark")}
+        check_generation(self.file.generation, self.runs, self.seeds, benchmarks, path)
 
     def _check_sides(self, path: Path) -> None:
         """Original studies go by the names of the study file and of the sheet, and by their DOIs."""
@@ -194,11 +196,8 @@ class Study:
                     f"{path}: cells of {species} need the orthologs of its genes; name their resource under "
                     f"corpus.genes.orthologs.{species} and describe it in {self.folder}/resources.yaml"
                 )
-        for run in self.benchmarks.finetune.runs or ():
-            if run not in self.runs:
-                raise ScfmError(
-                    f"{path}: benchmarks.finetune.runs names '{run}', which is not among the runs; name one"
-                )
+        for run in sorted(set(self.benchmarks.finetune.runs or ()) - set(self.runs)):
+            raise ScfmError(f"{path}: benchmarks.finetune.runs names '{run}', which is not among the runs; name one")
         if self.file.check_run not in (None, *self.runs):
             raise ScfmError(f"{path}: check_run '{self.file.check_run}' is not among the runs; name one of them")
         if self.file.check_run and not self.synthetic:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from scfm.datasets import TRAINED_ANEW
 from scfm.errors import ScfmError
+from scfm.generation.settings import Generation
 from scfm.pretrain.settings import Run
 from scfm.pretrain.stage import Stage
 
@@ -88,6 +89,41 @@ def check_task_models(
         run, _, seed = model.partition("/")
         if run not in known or (seed and seed not in map(str, seeds.get(run, ()))):
             raise ScfmError(f"{path}: task_models.{task}: model '{model}' is not in the study; name a run or run/seed")
+
+
+def check_generation(
+    generation: Generation | None,
+    runs: Mapping[str, Run],
+    seeds: Mapping[str, Collection[int]],
+    benchmarks: Mapping[str, str | None],
+    path: Path,
+) -> None:
+    """Runs that draw cells are of the study and of a system that does, and are compared with a benchmark of counts.
+
+    Args:
+        runs, seeds: of the study. benchmarks: dataset with that role to what its matrix holds. path: of the study file.
+
+    Raises:
+        ScfmError: they are not.
+    """
+    if generation is None:
+        return
+    for model in generation.runs:
+        run, _, seed = model.partition("/")
+        if run not in runs or (seed and seed not in map(str, seeds[run])):
+            raise ScfmError(f"{path}: generation.runs: '{model}' is not in the study; name a run or run/seed")
+        if not runs[run].model.draws_cells:
+            able = [name for name, own in runs.items() if own.model.draws_cells]
+            raise ScfmError(
+                f"{path}: generation.runs: a system '{runs[run].system}' as of '{run}' draws no cells; "
+                + (f"choose among {', '.join(able)}" if able else "leave out the key generation")
+            )
+    if benchmarks.get(generation.dataset) != "counts":
+        known = [name for name, values in benchmarks.items() if values == "counts"]
+        raise ScfmError(
+            f"{path}: generation.dataset: '{generation.dataset}' is no benchmark of counts in the study; choose among "
+            f"{', '.join(known) or 'none'}"
+        )
 
 
 def check_trained_anew(tasks: Mapping[str, Collection[str]], path: Path) -> None:

@@ -8,6 +8,7 @@ from scfm.annotation.settings import Choices
 from scfm.benchmarks.settings import Benchmarks, Evaluation
 from scfm.corpus.settings import Corpus
 from scfm.datasets import Task
+from scfm.generation.settings import Generation
 from scfm.learnability.settings import Learnability
 from scfm.paper.settings import Paper, Scale
 from scfm.settings import Settings
@@ -62,6 +63,7 @@ Figure = Literal[
     "figureS9",
     "perturbation_deltas",
     "perturbed_atlas",
+    "generated_cells",
 ]
 
 
@@ -126,6 +128,8 @@ class StudyFile(Settings):
     that all of them have."""
     task_models: dict[Task, tuple[str, ...]] = {}
     """Task to the models that it scores, `run` or `run/seed`, `pca` among them; every model for a task not named."""
+    generation: Generation | None = None
+    """Cells that runs draw, beside real ones; null: none are drawn."""
     check_run: str | None = None
     """Run in which the planted truth of the synthetic census is looked for."""
     figures: tuple[Figure, ...] | None = None

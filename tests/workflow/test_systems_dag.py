@@ -152,3 +152,34 @@ def test_the_study_runs_and_an_edit_of_one_system_reruns_that_alone(fresh):
     assert trained == {"train_system cellplm/0", "train_system random_cellplm/0"}
     assert not {name for name in again if name.startswith("predict ")}
     assert not {name for name in again if name.startswith("embed ") and "cellplm" not in name}
+
+
+def test_drawn_cells_are_scored_beside_controls_and_shown(jobs):
+    drawn = {name: job for name, job in jobs.items() if name.startswith("draw ")}
+    assert set(drawn) == {"draw lingshu/0", "draw lingshu/1", "draw random_lingshu/0"}
+    assert drawn["draw lingshu/1"].input == [f"{RESULTS}/pretrain/lingshu/1/model.safetensors"]
+    scores = jobs["evaluate_drawn"]
+    assert {path for job in drawn.values() for path in job.output} < set(scores.input)
+    assert f"{RESULTS}/benchmarks/datasets/synthetic_donors.h5ad" in scores.input
+    assert f"{RESULTS}/generation/results.csv" in jobs["results"].input
+    assert f"{RESULTS}/tables/generation.csv" in jobs["table_pages"].input
+    assert jobs["generated_cells"].input[:2] == [f"{RESULTS}/generation/{name}.csv" for name in ("map", "results")]
+
+
+def test_treated_donors_are_predicted_by_the_systems_of_donors_alone(jobs):
+    assert {name for name in jobs if name.startswith("cytokine ")} == {"cytokine pulsar/0", "cytokine pulsar/1"}
+    scores = jobs["cytokine pulsar/1"]
+    assert f"{RESULTS}/benchmarks/embed/wced/0.h5ad" in scores.input
+    assert f"{RESULTS}/benchmarks/embed_donors/pulsar/1.h5ad" in scores.input
+    assert f"{RESULTS}/benchmarks/datasets/synthetic_cytokine.h5ad" in jobs["embed wced/0"].input
+    assert scores.output[0] in jobs["table_of_cytokine"].input
+    assert f"{RESULTS}/tables/cytokine.csv" in jobs["table_pages"].input
+
+
+def test_cellplm_is_fine_tuned_beside_its_random_weights(jobs):
+    tuned = {f"finetune {run}/{seed}" for run in ("cellplm", "random_cellplm") for seed in (0, 1)}
+    assert {name for name in jobs if name.startswith("finetune ")} == tuned
+    tissue = f"{RESULTS}/benchmarks/datasets/synthetic_tissue.h5ad"
+    assert tissue in jobs["finetune cellplm/0"].input
+    assert tissue not in jobs["embed cellplm/0"].input, "no task of its reads vectors"
+    assert f"{RESULTS}/tables/heldout.csv" in jobs["table_pages"].input

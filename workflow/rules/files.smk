@@ -267,5 +267,6 @@ def tidy_files(among=None):
     """Every tidy table of the benchmarks, or those of some models."""
     files = [file for task in (*EMBEDDING_TASKS, "disease") for file in task_files(task, among)]
     files += count_files(among) + perturbation_files(among)
+    files += generation_files(among) + cytokine_files(among)
     files += [BENCHMARKS / "ontology" / run / f"{seed}.csv" for run, seed in ontology_models(among)]
     return files + [BENCHMARKS / "finetune" / run / f"{seed}.csv" for run, seed in finetune_models(among)]

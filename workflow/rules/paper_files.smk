@@ -15,13 +15,18 @@ def table_file(name):
 
 def table_files():
     names = ["contents", "table1", "table2", "table3", *LEARNABILITY_TABLES, "table4", *FROM_TIDY, "pairs", *WITH_NEEDS]
-    names += ["systems"]
-    there = {"ontology": ontology_models(), "table8": mouse_datasets(), "heldout": prepared("heldout")}
+    names += ["systems", "generation", "cytokine"]
+    there = {
+        "ontology": ontology_models(),
+        "table8": mouse_datasets(),
+        "heldout": prepared("heldout") or finetune_models(),
+    }
     there["table4"] = contrasts()
     there["donors"] = task_files("donor")
     there["systems"] = published_systems()
     there["imputation"] = count_files()
     there["perturbation"] = perturbation_files()
+    there |= {"generation": generation_files(), "cytokine": cytokine_files()}
     there |= {task: asks_for(task) for task in WITH_NEEDS}
     there |= dict.fromkeys((f"table{number}" for number in range(9, 14)), prepared("clustering"))
     return [table_file(name) for name in [*names, "table14", "inconsistencies"] if there.get(name, True)]
@@ -98,6 +103,7 @@ def figure_names():
     there["figureS9"] = fullest_runs()
     there["perturbation_deltas"] = predicting()
     there["perturbed_atlas"] = ATLAS is not None
+    there["generated_cells"] = generation_files()
     asked = STUDY.file.figures
     return [name for name, found in there.items() if found and (asked is None or name in asked)]
 
@@ -123,6 +129,8 @@ def figure_tables(name):
         return {"table4": [table_file("table4")], "pairs": [table_file("pairs")]}
     if name == "figureS8":
         return {"clusters": [path.with_suffix(".clusters.csv") for path in task_files("disease")]}
+    if name == "generated_cells":
+        return {"places": [GENERATION / "map.csv"], "tidy": generation_files()}
     if name == "figureS9":
         folders = [model_folder(run, STUDY.seeds[run][0]) for run in fullest_runs()]
         return {"configs": [f / "config.json" for f in folders], "weights": [f / "model.safetensors" for f in folders]}

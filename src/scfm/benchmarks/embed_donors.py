@@ -19,7 +19,7 @@ VECTORS = "cells"
 
 
 def embed_donors(model: "DonorModel", path: Path, pooling: str, run: str, seed: int, settings: DonorTask) -> "AnnData":
-    """Embed the samples of every dataset that is asked for donor, and two disjoint halves of each.
+    """Embed the samples of every dataset that is asked for donor or cytokine, and two disjoint halves of each.
 
     Args:
         path: cell embeddings of the run that the model was trained on. pooling: which of them.
@@ -35,7 +35,7 @@ def embed_donors(model: "DonorModel", path: Path, pooling: str, run: str, seed: 
     import pandas as pd
 
     tables, vectors, offered = [], [], []
-    for embedding in read_embeddings(path, "donor"):
+    for embedding in read_embeddings(path, "donor", "cytokine"):
         offered.append(embedding.pooling)
         if embedding.pooling != pooling:
             continue

@@ -115,7 +115,7 @@ def embed_donors(
     settings: Slice = "{}",
     device: Device = "auto",
 ) -> None:
-    """Embed the donors of all datasets that are asked for donor, given the vectors of their cells."""
+    """Embed the donors of all datasets that are asked for donor or cytokine, given the vectors of their cells."""
     import scfm
     from scfm.benchmarks.embed_donors import embed_donors as embed_all
 

@@ -63,18 +63,18 @@ def read_embedded(path: Path) -> "AnnData":
     return adata
 
 
-def read_embeddings(path: Path, task: str) -> Iterator[Embedding]:
-    """Every embedding of a file written by `scfm benchmarks embed` whose dataset is asked for `task`, in its order.
+def read_embeddings(path: Path, *tasks: str) -> Iterator[Embedding]:
+    """Every embedding of a file written by `scfm benchmarks embed` whose dataset is asked for a task, in its order.
 
     Raises:
-        ScfmError: what `read_embedded` raises, or no dataset of the file is asked for the task.
+        ScfmError: what `read_embedded` raises, or no dataset of the file is asked for any of the tasks.
     """
     adata = read_embedded(path)
     names = adata.obs["dataset"].astype(str).to_numpy()
     facts_of = adata.uns["datasets"]
-    datasets = [name for name in dict.fromkeys(names) if asked(facts_of[name], task)]
+    datasets = [name for name in dict.fromkeys(names) if any(asked(facts_of[name], task) for task in tasks)]
     if not datasets:
-        raise ScfmError(f"{path}: no dataset is asked for {task}; add '{task}' to the tasks of one")
+        raise ScfmError(f"{path}: no dataset is asked for {' or '.join(tasks)}; add '{tasks[0]}' to the tasks of one")
     for name in datasets:
         rows = np.flatnonzero(names == name)
         for pooling in adata.obsm:

@@ -7,6 +7,7 @@ from pydantic import Field
 from scfm.benchmarks.count_settings import Denoise, Imputation
 from scfm.benchmarks.task_settings import (
     Clustering,
+    Cytokine,
     Disease,
     DonorTask,
     FinetuneTask,
@@ -134,6 +135,8 @@ class Benchmarks(Settings):
     """A state of one cell type that comes with a disease."""
     donor: DonorTask = DonorTask()
     """Donors by vectors made from their cells."""
+    cytokine: Cytokine = Cytokine()
+    """The change of a donor's vector by a treatment."""
     denoise: Denoise = Denoise()
     """Hidden counts of a cell, predicted from the others."""
     imputation: Imputation = Imputation()

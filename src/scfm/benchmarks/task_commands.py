@@ -10,6 +10,7 @@ from scfm.benchmarks.options import Datasets, Device, Embeddings, Out, Run, Seed
 from scfm.benchmarks.settings import Scvi
 from scfm.benchmarks.task_settings import (
     Clustering,
+    Cytokine,
     Disease,
     DonorTask,
     FinetuneTask,
@@ -100,6 +101,30 @@ def donor(
     write_tidy(out, table)
     for metric in (name for name in ("pearson", "auroc", "retrieval_top1") if (table["metric"] == name).any()):
         print(_mean_line("donor", table, metric))
+
+
+@app.command()
+def cytokine(
+    embeddings: Embeddings,
+    donors: Annotated[Path, typer.Option(help="h5ad of 'scfm benchmarks embed-donors'")],
+    model: Annotated[Path, typer.Option(help="model directory that these are of")],
+    pooling: Annotated[str, typer.Option(help="pooling of the cells' vectors that it reads")],
+    study: Study,
+    out: Out,
+    settings: Slice = "{}",
+    samples: Annotated[str, typer.Option(help="settings of the task donor as JSON")] = "{}",
+) -> None:
+    """Vectors of treated donors held out, from those of their control samples."""
+    import scfm
+    from scfm.benchmarks.cytokine import cytokine as run
+    from scfm.benchmarks.results import write_tidy
+    from scfm.models.system import load_system
+
+    fit = load_system(scfm.load(model, "cpu").about["settings"]["system"]).fit_change
+    asked = parse(Cytokine, settings, "--settings"), parse(DonorTask, samples, "--samples")
+    table = run(embeddings, donors, pooling, fit, *asked, study)
+    write_tidy(out, table)
+    print(_mean_line("cytokine", table, "error"))
 
 
 @app.command()

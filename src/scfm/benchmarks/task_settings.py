@@ -196,6 +196,17 @@ class AtlasTask(Atlas):
     """Dataset whose cell types it holds."""
 
 
+class Cytokine(Settings):
+    """The change of a donor's vector by a treatment, of donors that were held out."""
+
+    folds: Annotated[int, Field(ge=2)] = 8
+    """Parts into which the donors are dealt; each is held out once. Fewer where there are fewer donors."""
+    seed: int = 0
+    """Seed of the folds."""
+    interval: Interval = Interval()
+    """The bootstrap over donors."""
+
+
 class PerturbationTask(Settings):
     """Prediction of perturbed cells that were held out."""
 

@@ -36,11 +36,11 @@ def synthesize(settings: Annotated[str, typer.Option(help="JSON of the synthetic
 
 @app.command()
 def plant(
-    kind: Annotated[str, typer.Argument(help="perturbation, disease or screen")],
+    kind: Annotated[str, typer.Argument(help="perturbation, disease, screen or cytokine")],
     settings: Annotated[str, typer.Option(help="JSON of the synthetic source")],
     out: Annotated[Path, typer.Option(help="h5ad to write")],
 ) -> None:
-    """Draw a dataset beside the synthetic census whose answer is known: drugs with mechanisms, a disease, a screen."""
+    """Draw a dataset beside the synthetic census whose answer is known: drugs, a disease, a screen, a cytokine."""
     from scfm.corpus.settings import Synthetic
     from scfm.corpus.synthetic.kinds import PLANTED
     from scfm.errors import ScfmError

@@ -55,6 +55,16 @@ class SystemSettings(Settings):
         return ""
 
     @property
+    def draws_cells(self) -> bool:
+        """Whether it draws new cells; `system.py` then has `generate` and `condition_values`, see `load_system`."""
+        return False
+
+    @property
+    def learns_changes(self) -> bool:
+        """Whether it learns how a treatment changes a donor's vector; `system.py` then has `fit_change`."""
+        return False
+
+    @property
     def reads_positions(self) -> bool:
         """Whether coordinates of the cells change what the network says of them."""
         return False
@@ -112,5 +122,12 @@ def load_system(system: str) -> ModuleType:
     `query`); `query` is a DataFrame of the held-out pairs, columns background and perturbation. One that predicts by
     prompts also has `rewrite(network, query, shown, seed)`, which returns the cells of `query` under one prompt after
     the other, with obs confidence: log odds that a cell is one of those shown.
+
+    And where it draws cells, `generate(network, number, condition, steps, generator)`, which yields counts int64
+    [chunk, genes] of so many cells: `condition` maps columns to values, none for cells as such, `steps` is None for
+    those of the settings; and `condition_values(network)`, columns to the values that may be asked for.
+
+    And where it learns changes, `fit_change(before, after, condition, seed)` of vectors [pairs, width] and conditions
+    [pairs, conditions], which returns a function of vectors and conditions to changed vectors.
     """
     return importlib.import_module(f"scfm.models.{system}.system")

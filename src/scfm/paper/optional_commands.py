@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from scfm.options import by_run_and_seed, named
-from scfm.paper.options import Needs, Out, PublishedFile, TidyIfAny, write
+from scfm.paper.options import Needs, Out, PublishedFile, TidyFiles, TidyIfAny, write
 
 app = typer.Typer()
 
@@ -57,3 +57,21 @@ def ablations(
     pairs = {name: str(base) for name, base in named(pair, "--pair").items()}
     models = by_run_and_seed(model, "--model")
     write(ablation_table(pairs, read_tidy(tidy) if tidy else None, models, min_nonzero), out, "paper table ablations")
+
+
+@app.command()
+def generation(tidy: TidyFiles, out: Out) -> None:
+    """Cells drawn by models beside real ones, and the controls."""
+    from scfm.paper.tables.generation import generation_table
+    from scfm.paper.tidy import read_tidy
+
+    write(generation_table(read_tidy(tidy)), out, "paper table generation")
+
+
+@app.command()
+def cytokine(tidy: TidyFiles, out: Out) -> None:
+    """Vectors of treated donors, predicted from those of their control samples."""
+    from scfm.paper.tables.cytokine import cytokine_table
+    from scfm.paper.tidy import read_tidy
+
+    write(cytokine_table(read_tidy(tidy)), out, "paper table cytokine")

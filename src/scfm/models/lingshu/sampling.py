@@ -95,9 +95,11 @@ def _fill(
     def draw_of(logits: Tensor, rows: Tensor) -> Tensor:
         return draw(logits, generator)
 
+    different = 1  # at first all cells show the same, so that one is read for all
     for own in order.split(revealed(len(free), steps), dim=1):
         if own.shape[1]:
-            states = guided(network, shown, codes, guidance)
+            states = guided(network, shown[:different], codes[:different], guidance).expand(cells, -1, -1)
+            different = cells
             place = cell.repeat_interleave(own.shape[1]), own.flatten()
             shown[place] = network.read(states, *place, draw_of)
     out = network.values[shown]

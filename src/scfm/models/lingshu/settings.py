@@ -92,6 +92,11 @@ class Lingshu(SystemSettings):
         return Sets(cells=1)
 
     @property
+    def draws_cells(self) -> bool:
+        """Always."""
+        return True
+
+    @property
     def predicts(self) -> Literal["", "names"]:
         """By names, where it is told of background and perturbation."""
         return "names" if sorted(condition.column for condition in self.conditions) == PREDICTING else ""

@@ -160,6 +160,11 @@ class Pulsar(SystemSettings):
         return "donors"
 
     @property
+    def learns_changes(self) -> bool:
+        """By a FiLM head on the trained donor vectors."""
+        return True
+
+    @property
     def cell_encoder(self) -> CellEncoder | None:
         """As the key `cells` says."""
         return self.cells

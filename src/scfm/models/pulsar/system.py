@@ -8,6 +8,7 @@ from scfm.corpus import Reader
 from scfm.errors import ScfmError
 from scfm.models.grouping import group_codes
 from scfm.models.prepared import Material, Prepared
+from scfm.models.pulsar.change import fit_change as fit_change
 from scfm.models.pulsar.network import Network
 from scfm.models.pulsar.settings import Pulsar
 from scfm.ontology import UNKNOWN, LabelTree
