@@ -16,7 +16,11 @@ def table_file(name):
 def table_files():
     names = ["contents", "table1", "table2", "table3", *LEARNABILITY_TABLES, "table4", *FROM_TIDY, "pairs", *WITH_NEEDS]
     names += ["systems", "generation", "cytokine"]
-    there = {"ontology": ontology_models(), "table8": mouse_datasets(), "heldout": prepared("heldout") or finetune_models()}
+    there = {
+        "ontology": ontology_models(),
+        "table8": mouse_datasets(),
+        "heldout": prepared("heldout") or finetune_models(),
+    }
     there["table4"] = contrasts()
     there["donors"] = task_files("donor")
     there["systems"] = published_systems()
