@@ -5,15 +5,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scfm.errors import ScfmError
-from scfm.generation.settings import Drawing
+from scfm.generation.settings import JOIN, Drawing
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
     from scfm.model import Model
-
-JOIN = "="
-"""Between the column and the value of a condition in obs; cells of no condition have an empty text."""
 
 
 def draw(model: "Model", settings: Drawing) -> "AnnData":

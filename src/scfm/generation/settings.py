@@ -6,6 +6,9 @@ from pydantic import Field
 
 from scfm.settings import Settings
 
+JOIN = "="
+"""Between the column and the value of a condition in obs; cells of no condition have an empty text."""
+
 
 class Drawing(Settings):
     """How a run draws cells."""

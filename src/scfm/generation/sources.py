@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scfm.errors import ScfmError
-from scfm.generation.draw import JOIN
+from scfm.generation.settings import JOIN
 
 if TYPE_CHECKING:
     import pandas as pd
