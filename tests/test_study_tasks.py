@@ -47,7 +47,7 @@ def test_unknown_task(make):
         make(task_models={"weather": ["mlm"]})
 
 
-def test_a_dataset_of_the_corpus_is_asked_for_tasks_that_train_anew_alone(make):
+def test_a_dataset_of_the_corpus_is_asked_for_no_task_whose_cells_or_labels_training_reads(make):
     source = {"kind": "files", "datasets": ["kang_ifnb"]}
     corpus = read_yaml(CONFIG / "studies" / "tiny.yaml")["corpus"] | {"source": source}
 
@@ -56,6 +56,7 @@ def test_a_dataset_of_the_corpus_is_asked_for_tasks_that_train_anew_alone(make):
 
     assert with_tasks().evaluated == []
     assert with_tasks().tasks("kang_ifnb") == ()
+    assert with_tasks(tasks=["donor", "cytokine"]).evaluated == ["kang_ifnb"]
     study = with_tasks(tasks=["perturbation"])
     assert study.evaluated == ["kang_ifnb"]
     assert study.named("benchmark") == []

@@ -51,6 +51,8 @@ COUNT_TASKS = ("denoise", "imputation")
 of results of this name."""
 TRAINED_ANEW = ("perturbation",)
 """Tasks for which a model is trained anew on the dataset without what is held out, so that it may be of the corpus."""
+OF_DONORS = ("donor", "cytokine")
+"""Tasks of labels that no training reads, so that they may be asked of a dataset of the corpus, and marked for it."""
 WITHOUT_VECTORS = (*COUNT_TASKS, *TRAINED_ANEW, "finetune")
 """Tasks that read no embeddings."""
 HELD_OUT = ("heldout", "finetune")

@@ -17,7 +17,7 @@ from scfm.paper.settings import Paper, Scale
 from scfm.pretrain.settings import Run, parse_run
 from scfm.resources.settings import Resource, read_resources
 from scfm.settings import Settings, merge, of_kind, parse, read_yaml
-from scfm.study_checks import check_generation, check_runs, check_sides, check_task_models, check_trained_anew
+from scfm.study_checks import check_generation, check_runs, check_sides, check_task_models, check_tasks_of_corpus
 from scfm.study_file import AblationUse, DatasetUse, Shared, StudyFile
 
 ANNOTATION_FILES = ("hgnc", "gene_ontology", "go_annotation", "tfclass", "protein_atlas", "housekeeping")
@@ -161,7 +161,7 @@ class Study:
     def _check_tasks(self, path: Path) -> None:
         known = (*self.file.runs, *self.embeddings, *self.file.concatenations, *BASELINES)
         check_task_models(self.file.task_models, known, self.seeds, path)
-        check_trained_anew({name: self.use(name).tasks or () for name in self.named("pretrain")}, path)
+        check_tasks_of_corpus({name: self.use(name).tasks or () for name in self.named("pretrain")}, path)
         benchmarks = {name: self.sheet[name].values for name in self.named("benchmark")}
         check_generation(self.file.generation, self.runs, self.seeds, benchmarks, path)
 

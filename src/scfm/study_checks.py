@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from scfm.datasets import TRAINED_ANEW
+from scfm.datasets import OF_DONORS, TRAINED_ANEW
 from scfm.errors import ScfmError
 from scfm.generation.settings import Generation
 from scfm.pretrain.settings import Run
@@ -126,8 +126,8 @@ def check_generation(
         )
 
 
-def check_trained_anew(tasks: Mapping[str, Collection[str]], path: Path) -> None:
-    """Datasets that are trained on are asked only for tasks whose models are trained anew, without held-out cells.
+def check_tasks_of_corpus(tasks: Mapping[str, Collection[str]], path: Path) -> None:
+    """Datasets that are trained on are asked only for tasks whose models are trained anew, or of donors' labels.
 
     Args:
         tasks: dataset of the corpus to the tasks that the study names for it.
@@ -136,10 +136,11 @@ def check_trained_anew(tasks: Mapping[str, Collection[str]], path: Path) -> None
         ScfmError: one is asked for another task.
     """
     for name, asked in tasks.items():
-        if others := sorted(set(asked) - set(TRAINED_ANEW)):
+        if others := sorted(set(asked) - {*TRAINED_ANEW, *OF_DONORS}):
             raise ScfmError(
                 f"{path}: dataset '{name}' is trained on and asked for {others[0]}; of such a dataset only "
-                f"{', '.join(TRAINED_ANEW)} can be asked, whose models are trained anew; change its role or its tasks"
+                f"{', '.join(TRAINED_ANEW)} can be asked, whose models are trained anew, or {' and '.join(OF_DONORS)}"
+                ", whose labels no training reads; change its role or its tasks"
             )
 
 
