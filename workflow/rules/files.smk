@@ -148,9 +148,10 @@ def corpus_figures():
 def prepared(task=None, model=None):
     """Prepared datasets, of one task and for one model's vectors if named; scVI reads counts alone.
 
-    Datasets whose every task reads no vectors need none. Of those trained on only those that a task asks for are.
+    Datasets whose every task reads no vectors need none. Those trained on are among them where a task is asked of them.
     """
-    names = [name for name in (STUDY.evaluated if task else STUDY.named("benchmark")) if name not in ABSENT]
+    every = STUDY.evaluated if task or model else STUDY.named("benchmark")
+    names = [name for name in every if name not in ABSENT]
     if model:
         names = [name for name in names if not STUDY.tasks(name) or set(STUDY.tasks(name)) - set(WITHOUT_VECTORS)]
     if model == "scvi":
@@ -171,9 +172,9 @@ def contamination(model):
 
 
 def exposure(runs, untold=(), others=()):
-    """Benchmark datasets, what each model trains on, all of the corpus for others, and models of which that is not known."""
+    """Evaluated datasets, what each model trains on, all of the corpus for others, and models of which that is not known."""
     taken = {run: stages(STUDY.runs, run) for run in runs} | {name: (Stage(),) for name in others}
-    rows = [STUDY.sheet[name] for name in STUDY.named("benchmark") if name not in ABSENT]
+    rows = [STUDY.sheet[name] for name in STUDY.evaluated if name not in ABSENT]
     return as_json(Exposure(datasets=tuple(rows), taken=taken, untold=tuple(untold)))
 
 
