@@ -11,7 +11,8 @@ from scfm.benchmarks.results import Measurement, tidy
 from scfm.benchmarks.task_settings import PerturbationTask
 from scfm.deposit import read_h5ad
 from scfm.errors import ScfmError
-from scfm.perturbation import Holdout, evaluate, hold_out, screen, summarise
+from scfm.perturbation import CEILING, Holdout, evaluate, hold_out, screen, summarise
+from scfm.perturbation.genes import most_variable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +46,7 @@ def perturbation(
     Returns:
         Tidy rows, run the model or the name of a baseline or "ceiling", split what is held out: what `summarise` gives,
         each metric with `_low` and `_high`, and perturbations, the number of held-out (background, perturbation)
-        pairs; `n` the real cells held out. And a row for each of those pairs: study, run, seed, dataset, split, fold,
+        pairs; `n` the real cells held out. Of what the model does not predict it has perturbations alone. And a row for each of those pairs: study, run, seed, dataset, split, fold,
         background, perturbation, cells and the metrics of `scfm.perturbation.metrics.compare`.
 
     Raises:
@@ -66,9 +67,11 @@ def perturbation(
             wanted = [one for one in tables if one == run or not alone]
             every = _tidy(tables, adata.uns["scfm"] | seen, holdout, settings, study, run, seed)
             rows += [table for table in every if table["run"].iloc[0] in wanted]
+            if predicted is not None and run not in tables:
+                rows.append(_not_predicted(tables[CEILING], adata.uns["scfm"] | seen, holdout, study, run, seed))
             whose = {"study": study, "seed": seed, "dataset": name, "split": holdout.name}
             pairs += [table.assign(run=one, **whose) for one, table in tables.items() if one in wanted]
-    if predicted is not None and not any((table["run"] == run).any() for table in rows):
+    if predicted is not None and not any((table["run"] == run).any() for table in pairs):
         raise ScfmError(f"{predictions}: no cell of {', '.join(prepared)} and its held-out parts; predict them again")
     first = ["study", "run", "seed", "dataset", "split", "fold"]
     every = pd.concat(pairs).reset_index()
@@ -91,13 +94,15 @@ def asked_datasets(paths: Sequence[Path], settings: PerturbationTask) -> "dict[s
 
 
 def cells_of(adata: "AnnData", settings: PerturbationTask) -> "AnnData":
-    """A prepared dataset in the form of `scfm.perturbation.cells.screen`; the cell type where it names no background.
+    """A prepared dataset in the form of `scfm.perturbation.cells.screen`, in the genes that `settings.genes` asks for.
+
+    Where it names no background, the cell type is one.
 
     Raises:
         ScfmError: what `screen` raises; the dataset names no perturbations or no control, or holds no counts.
     """
     control, separator = notation(adata)
-    cells = adata.copy()
+    cells = adata[:, most_variable(adata, settings.genes)].copy() if settings.genes else adata.copy()
     if "background" not in cells.obs:
         cells.obs["background"] = cells.obs["cell_type"].astype(str)
     return screen(cells, control, separator, settings.quality)
@@ -157,9 +162,21 @@ def _tidy(
         ends = [(row.metric + end, getattr(row, at)) for row in own.itertuples() for end, at in ENDS.items()]
         measured = [Measurement(metric, value, n, holdout.name) for metric, value in ends]
         measured.append(Measurement("perturbations", len(tables[name]), n, holdout.name))
-        context = {"study": study, "task": task_of(facts, "perturbation"), "run": name, "pooling": "", "seed": seed}
         seen = facts["contaminated"] if name == run else "false"
-        yield tidy(measured, dataset=str(facts["name"]), contaminated=seen, **context)
+        yield tidy(measured, contaminated=seen, **_context(facts, study, name, seed))
+
+
+def _not_predicted(
+    held: "pd.DataFrame", facts: dict, holdout: Holdout, study: str, run: str, seed: int
+) -> "pd.DataFrame":
+    """The one row of a model that has no way to predict what is held out: how much that is."""
+    measured = [Measurement("perturbations", len(held), int(held["cells"].sum()), holdout.name)]
+    return tidy(measured, contaminated=facts["contaminated"], **_context(facts, study, run, seed))
+
+
+def _context(facts: dict, study: str, run: str, seed: int) -> dict[str, object]:
+    own = {"study": study, "run": run, "pooling": "", "seed": seed}
+    return own | {"dataset": str(facts["name"]), "task": task_of(facts, "perturbation")}
 
 
 ENDS = {"": "value", "_low": "low", "_high": "high"}

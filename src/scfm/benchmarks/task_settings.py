@@ -212,6 +212,8 @@ class PerturbationTask(Settings):
 
     quality: Quality = Quality()
     """Cells and conditions that are looked at."""
+    genes: Annotated[int, Field(ge=2)] | None = None
+    """Most variable genes in which everything is predicted and scored; null: all genes of the dataset."""
     holdouts: dict[str, Annotated[tuple[Holdout, ...], Field(min_length=1)]] = {}
     """Dataset to what is held out of it, one after the other; perturbations where a dataset is not named."""
     scoring: Scoring = Scoring()

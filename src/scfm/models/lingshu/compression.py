@@ -84,13 +84,13 @@ class Head(nn.Module):
         """
         group, place = groups.find(gene)
         row, states = cell * groups.number + group, states.flatten(0, 1)
-        maps = torch.einsum("vd,sde->sve", self.out.weight, self.up.weight.unflatten(0, (groups.size, -1)))
-        own = self.out(self.gene)
+        maps = torch.einsum("vd,sde->sve", self.out.weight, self.up.weight.unflatten(0, (groups.size, -1))).unbind(0)
+        own = groups.deal(self.out(self.gene), 0).unbind(1)  # by place: a chunk's gradient is not of all genes
         again = torch.is_grad_enabled() and len(gene) > self.positions
 
         def part(rows: Tensor, number: int) -> Tensor:
             logits = F.linear(states.index_select(0, row[rows]), maps[number])
-            return of((logits + own.index_select(0, gene[rows])).float(), rows)
+            return of((logits + own[number].index_select(0, group[rows])).float(), rows)
 
         chunks, results = [], []
         for number in range(groups.size):

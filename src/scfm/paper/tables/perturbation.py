@@ -22,6 +22,8 @@ METRICS = (
     "score",
 )
 """Figures shown, the correlation of changes first."""
+CANNOT = "no way to predict"
+"""Stands in the place of the first figure where a model has none by design."""
 COLUMNS = ("dataset", "held_out", "prediction", "seeds", "pairs", "cells")
 
 
@@ -32,7 +34,7 @@ def perturbation_table(tidy: pd.DataFrame) -> pd.DataFrame:
         Columns `COLUMNS` (pairs: held-out perturbations, each in one background; cells: the real ones of them) and
         `METRICS` as text: value (lower to upper end of its interval over pairs), all on average over the seeds, with a
         dagger where the run has seen the cells and a section mark where nobody here knows; a dash where a metric is
-        not defined, empty where it is not measured.
+        not defined, empty where it is not measured, and `CANNOT` where a model does not predict what is held out.
 
     Raises:
         ScfmError: no row of the tidy results is of the task.
@@ -59,9 +61,9 @@ def _row(key: tuple[str, str, str], figures: pd.DataFrame) -> dict:
     row |= {
         "seeds": figures["seeds"].max(),
         "pairs": int(figures["mean"]["perturbations"]),
-        "cells": figures["n"][MAIN],
+        "cells": figures["n"]["perturbations"],
     }
-    return row | {name: _text(figures, name) for name in METRICS if name in figures.index}
+    return row | ({name: _text(figures, name) for name in METRICS if name in figures.index} or {MAIN: CANNOT})
 
 
 def _text(figures: pd.DataFrame, name: str) -> str:
