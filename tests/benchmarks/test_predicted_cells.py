@@ -116,7 +116,10 @@ def test_predicted_cells_of_each_fold_are_scored_beside_the_baselines(path, tmp_
     made.write_h5ad(tmp_path / "made.h5ad")
     table, pairs = perturbation([path], settings, "study", "stack", 0, tmp_path / "made.h5ad", alone=True)
     assert set(table["run"]) == set(pairs["run"]) == {"stack"}
-    assert set(table["split"]) == {"backgrounds", "combinations_2_seen"}
+    left_out = table[table["split"] == unseen.name]
+    assert left_out["metric"].tolist() == ["perturbations"], "what it cannot predict is counted, without a score"
+    assert set(table["split"]) - {unseen.name} == {"backgrounds", "combinations_2_seen"}
+    assert unseen.name not in set(pairs["split"])
     assert set(table["contaminated"]) == {"false"}, "trained on nothing but the fold"
     both, _ = perturbation([path], settings, "study", "stack", 0, tmp_path / "made.h5ad")
     assert set(both["run"][both["split"] == "combinations_1_seen"]) >= {"control_mean", "ceiling"}

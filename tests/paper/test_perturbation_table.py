@@ -55,6 +55,16 @@ def test_a_row_for_each_hold_out_and_prediction(files):
     assert "mae" not in table
 
 
+def test_what_a_run_cannot_predict_is_said(files, tmp_path):
+    other = results("additive", 0.7, split="combinations_2_seen")
+    rows = other[other["metric"] == "perturbations"].assign(run="lingshu")
+    rows.to_csv(tmp_path / "left_out.csv", index=False)
+    table = perturbation_table(read_tidy([*files, tmp_path / "left_out.csv"])).set_index(["held_out", "prediction"])
+    row = table.loc["combinations_2_seen", "lingshu"]
+    assert row["pearson_delta"] == "no way to predict"
+    assert (row["pairs"], row["cells"], row["score"]) == (8, 40, "")
+
+
 def test_no_such_row_is_one_sentence(files):
     with pytest.raises(ScfmError, match="no measurement of task perturbation"):
         perturbation_table(read_tidy(files).assign(task="probe"))
