@@ -46,8 +46,9 @@ def perturbation(
     Returns:
         Tidy rows, run the model or the name of a baseline or "ceiling", split what is held out: what `summarise` gives,
         each metric with `_low` and `_high`, and perturbations, the number of held-out (background, perturbation)
-        pairs; `n` the real cells held out. Of what the model does not predict it has perturbations alone. And a row for each of those pairs: study, run, seed, dataset, split, fold,
-        background, perturbation, cells and the metrics of `scfm.perturbation.metrics.compare`.
+        pairs; `n` the real cells held out. Of what the model does not predict it has perturbations alone. And a row
+        for each of those pairs that is predicted: study, run, seed, dataset, split, fold, background, perturbation,
+        cells and the metrics of `scfm.perturbation.metrics.compare`.
 
     Raises:
         ScfmError: no dataset is asked for perturbation, a dataset without perturbations, a hold-out of a dataset that
