@@ -29,3 +29,10 @@ def test_more_genes_than_there_are_is_all_of_them(planted):
 
 def test_a_gene_without_a_count_is_not_chosen(planted):
     assert not most_variable(planted, 59)[59]
+
+
+def test_they_are_those_of_scanpy(planted):
+    scanpy = pytest.importorskip("scanpy")
+    counts = planted[np.arange(200) != 7, np.arange(60) != 59].copy()
+    reference = scanpy.experimental.pp.highly_variable_genes(counts, n_top_genes=30, inplace=False)
+    assert (most_variable(planted, 30)[:59] == reference["highly_variable"].to_numpy()).all()
