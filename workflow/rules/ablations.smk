@@ -7,7 +7,7 @@ rule table_of_ablations:
         models=[
             model_folder(run, seed) / file
             for run, seed in ablation_models()
-            for file in ("config.json", "metrics.csv", "gene_errors.parquet")
+            for file in ("config.json", "metrics.csv", *["gene_errors.parquet"] * STUDY.runs[run].model.tracks_genes)
         ],
     output:
         report(table_file("ablations"), category="tables", caption="../report/ablations.rst"),

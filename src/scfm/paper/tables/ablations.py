@@ -91,13 +91,14 @@ def _scores(tidy: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_model(path: Path, run: str, seed: int, min_nonzero: int) -> list[pd.DataFrame]:
-    """Errors of the genes that count at the last validation, and the speed of training."""
-    genes = read_table(path / "gene_errors.parquet", ["epoch", "gene", "n_nonzero", *ERRORS], "errors of genes")
-    genes = genes[(genes.epoch == genes.epoch.max()) & (genes.n_nonzero >= min_nonzero)]
-    genes = genes.melt("gene", ERRORS, "metric").rename(columns={"gene": "of"})
+    """Speed of training and, of systems that have them, errors of the genes that count at the last validation."""
     speed = read_table(path / "metrics.csv", [SPEED], "a training log")[SPEED].iloc[-1]
-    speed = pd.DataFrame({"metric": [SPEED], "of": "", "value": speed})
-    return [table.assign(run=run, seed=seed, pooling="") for table in (genes, speed)]
+    tables = [pd.DataFrame({"metric": [SPEED], "of": "", "value": speed})]
+    if _settings(path).model.tracks_genes:
+        genes = read_table(path / "gene_errors.parquet", ["epoch", "gene", "n_nonzero", *ERRORS], "errors of genes")
+        genes = genes[(genes.epoch == genes.epoch.max()) & (genes.n_nonzero >= min_nonzero)]
+        tables.insert(0, genes.melt("gene", ERRORS, "metric").rename(columns={"gene": "of"}))
+    return [table.assign(run=run, seed=seed, pooling="") for table in tables]
 
 
 def _pair(ablation: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
