@@ -25,7 +25,8 @@ def deltas(datasets: Sequence[Path], settings: PerturbationTask, predictions: Se
     """Changes of mean log1p expression against real controls, measured and predicted, gene by gene.
 
     Of the first fold of each dataset and split, `settings.shown` pairs: those at even steps in the order of the size of
-    their measured effect (Euclidean), the largest and the smallest among them. No prediction has a say in the choice.
+    their measured effect (Euclidean), the largest and the smallest among them. No prediction has a say in the choice; a
+    split that nobody predicts, such as single perturbations that no cell shows, has no rows.
 
     Args:
         datasets: prepared. predictions: h5ad of `scfm benchmarks predict`, one a run.
@@ -36,7 +37,8 @@ def deltas(datasets: Sequence[Path], settings: PerturbationTask, predictions: Se
         count.
 
     Raises:
-        ScfmError: two files of one run, what `asked_datasets`, `cells_of`, `hold_out` and `check_predictions` raise.
+        ScfmError: two files of one run, nobody predicts anything, what `asked_datasets`, `cells_of`, `hold_out` and
+            `check_predictions` raise.
     """
     import pandas as pd
 
@@ -55,15 +57,18 @@ def deltas(datasets: Sequence[Path], settings: PerturbationTask, predictions: Se
             place = dict(zip(WHERE, (dataset, holdout.name, fold), strict=True))
             own = {name: chosen(made, place) for name, made in models.items()}
             table = of_fold(cells, sides, {name: made for name, made in own.items() if made.n_obs}, settings.shown)
-            parts.append(table.assign(**place))
+            parts += [table.assign(**place)] * (table is not None)
+    if not parts:
+        raise ScfmError("effects: no run and no baseline predicts any of the held-out pairs; predict them first")
     return pd.concat(parts, ignore_index=True)[["run", *WHERE, *PAIR, "gene", "measured", "predicted"]]
 
 
-def of_fold(cells: "AnnData", sides: np.ndarray, models: "Mapping[str, AnnData]", shown: int) -> "pd.DataFrame":
-    """Effects of `shown` held-out pairs of one fold; columns as `deltas` but for those of the place.
+def of_fold(cells: "AnnData", sides: np.ndarray, models: "Mapping[str, AnnData]", shown: int) -> "pd.DataFrame | None":
+    """Effects of `shown` held-out pairs of one fold; columns as `deltas` but for those of the place. None if nobody
+    predicts any.
 
     Raises:
-        ScfmError: what `check_predictions` raises; nobody predicts anything of them.
+        ScfmError: what `check_predictions` raises.
     """
     import pandas as pd
 
@@ -83,9 +88,7 @@ def of_fold(cells: "AnnData", sides: np.ndarray, models: "Mapping[str, AnnData]"
     rows = rows[guess.obs["informed"].to_numpy()[rows]]
     if len(rows):
         tables.append(_long(BASELINE, query.iloc[rows], cells, measured[rows], (guess.X - start)[rows]))
-    if not tables:
-        raise ScfmError("effects: no run and no baseline predicts any of the held-out pairs; predict them first")
-    return pd.concat(tables)
+    return pd.concat(tables) if tables else None
 
 
 def spread(sizes: np.ndarray, number: int) -> np.ndarray:
