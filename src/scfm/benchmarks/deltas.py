@@ -57,7 +57,8 @@ def deltas(datasets: Sequence[Path], settings: PerturbationTask, predictions: Se
             place = dict(zip(WHERE, (dataset, holdout.name, fold), strict=True))
             own = {name: chosen(made, place) for name, made in models.items()}
             table = of_fold(cells, sides, {name: made for name, made in own.items() if made.n_obs}, settings.shown)
-            parts += [table.assign(**place)] * (table is not None)
+            if table is not None:
+                parts.append(table.assign(**place))
     if not parts:
         raise ScfmError("effects: no run and no baseline predicts any of the held-out pairs; predict them first")
     return pd.concat(parts, ignore_index=True)[["run", *WHERE, *PAIR, "gene", "measured", "predicted"]]
