@@ -30,7 +30,7 @@ rule learn_screen:
     shell:
         "python -m scfm benchmarks learn-screen {input} --run-settings {params.run_settings:q} --run {params.run}"
         " --seed {params.seed} --settings {params.settings:q} --work {params.work} --device {params.device}"
-        " --out {output} 2>&1 | tee {log}"
+        " --code {params.code:q} --out {output} 2>&1 | tee {log}"
 
 
 # The classifier's confidence stands beside every cell; the table says what the cells say.

@@ -78,7 +78,7 @@ rule predict:
     shell:
         "python -m scfm benchmarks predict {input} --run-settings {params.run:q} --run {wildcards.run}"
         " --seed {wildcards.seed} --settings {params.settings:q} --work {params.work} --device {params.device}"
-        " --out {output} 2>&1 | tee {log}"
+        " --code {params.code:q} --out {output} 2>&1 | tee {log}"
 
 
 # Perturbed cells that were held out: those that a run predicts, or the baselines. One job scores all datasets.
