@@ -32,11 +32,12 @@ def deltas(datasets: Sequence[Path], settings: PerturbationTask, predictions: Se
 
     Returns:
         Columns run, dataset, split, fold, background, perturbation, gene, measured, predicted (natural log), one row a
-        gene; run the model or `additive`, where that knows the perturbation. Cells are scaled to the real cells' median
-        count.
+        gene; run the model or `additive`, where that knows the perturbation; no row of a split that nobody
+        predicts. Cells are scaled to the real cells' median count.
 
     Raises:
-        ScfmError: two files of one run, what `asked_datasets`, `cells_of`, `hold_out` and `check_predictions` raise.
+        ScfmError: two files of one run, nobody predicts any split, what `asked_datasets`, `cells_of`, `hold_out` and
+            `check_predictions` raise.
     """
     import pandas as pd
 
@@ -54,19 +55,20 @@ def deltas(datasets: Sequence[Path], settings: PerturbationTask, predictions: Se
             fold, sides = next(iter(hold_out(cells.obs, holdout).items()))
             place = dict(zip(WHERE, (dataset, holdout.name, fold), strict=True))
             own = {name: chosen(made, place) for name, made in models.items()}
-            table = of_fold(cells, sides, {name: made for name, made in own.items() if made.n_obs}, settings.shown)
-            parts.append(table.assign(**place))
+            known = {name: made for name, made in own.items() if made.n_obs}
+            parts += [table.assign(**place) for table in of_fold(cells, sides, known, settings.shown)]
+    if not parts:
+        raise ScfmError("effects: no run and no baseline predicts any of the held-out pairs; predict them first")
     return pd.concat(parts, ignore_index=True)[["run", *WHERE, *PAIR, "gene", "measured", "predicted"]]
 
 
-def of_fold(cells: "AnnData", sides: np.ndarray, models: "Mapping[str, AnnData]", shown: int) -> "pd.DataFrame":
-    """Effects of `shown` held-out pairs of one fold; columns as `deltas` but for those of the place.
+def of_fold(cells: "AnnData", sides: np.ndarray, models: "Mapping[str, AnnData]", shown: int) -> "list[pd.DataFrame]":
+    """Effects of `shown` held-out pairs of one fold, a table for each that predicts them; columns as `deltas` but for
+    those of the place.
 
     Raises:
-        ScfmError: what `check_predictions` raises; nobody predicts anything of them.
+        ScfmError: what `check_predictions` raises.
     """
-    import pandas as pd
-
     total = float(np.median(np.asarray(cells.X.sum(1)).ravel()))
     known = pseudobulks(cells[~np.isin(sides, (TEST, OUT))], total)
     test = cells[sides == TEST]
@@ -83,9 +85,7 @@ def of_fold(cells: "AnnData", sides: np.ndarray, models: "Mapping[str, AnnData]"
     rows = rows[guess.obs["informed"].to_numpy()[rows]]
     if len(rows):
         tables.append(_long(BASELINE, query.iloc[rows], cells, measured[rows], (guess.X - start)[rows]))
-    if not tables:
-        raise ScfmError("effects: no run and no baseline predicts any of the held-out pairs; predict them first")
-    return pd.concat(tables)
+    return tables
 
 
 def spread(sizes: np.ndarray, number: int) -> np.ndarray:
