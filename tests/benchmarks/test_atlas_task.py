@@ -14,7 +14,7 @@ from scfm.benchmarks.commands import app
 from scfm.benchmarks.deltas import deltas, spread
 from scfm.benchmarks.task_settings import AtlasTask, PerturbationTask
 from scfm.errors import ScfmError
-from scfm.perturbation import Quality, hold_out
+from scfm.perturbation import Holdout, Quality, hold_out
 from scfm.pretrain.settings import parse_run
 from scfm.settings import as_json
 
@@ -163,6 +163,16 @@ def test_effects_of_a_perfect_prediction_are_the_measured_ones(prepared, tmp_pat
     planted = {"x": GENES[:3], "y": GENES[3:6], "z": GENES[6:9]}
     assert raised == {name: planted[name] for name in raised}
     assert len(raised) == 2
+
+
+def test_a_split_that_nobody_predicts_is_passed_over(prepared, tmp_path):
+    path = prepared("s", "ab", ("control", "x", "y", "z"))
+    real(path).write_h5ad(tmp_path / "made.h5ad")
+    unknown = Holdout(kind="perturbations")
+    both = TASK.model_copy(update={"holdouts": {"s": (*TASK.holdouts["s"], unknown)}})
+    assert set(deltas([path], both, [tmp_path / "made.h5ad"])["split"]) == {"perturbations_prompted"}
+    with pytest.raises(ScfmError, match="no run and no baseline predicts any of the held-out pairs"):
+        deltas([path], TASK.model_copy(update={"holdouts": {"s": (unknown,)}}), [])
 
 
 def test_two_files_of_one_run_are_told_in_a_sentence(prepared, tmp_path):
