@@ -1,7 +1,7 @@
 """A digest of the code behind a job, so that an edit reruns exactly what it changes.
 
 Reading the syntax of the whole package takes longer than all else at the start of a workflow: what was found in a text
-is kept with Snakemake's own records, by the text itself, so that it can't be out of date.
+is kept with Snakemake's own records, by the text itself and that of this module, so that it can't be out of date.
 """
 
 import ast
@@ -18,6 +18,12 @@ KEPT = Path(".snakemake/scfm/syntax.json")
 FILE_NAME = re.compile(r"[\w.-]+\.\w+")
 
 _used: dict[str, dict] = {}
+
+
+@cache
+def _how() -> str:
+    """Says how texts are read: another way finds something else in them."""
+    return Path(__file__).read_text()
 
 
 @cache
@@ -108,7 +114,7 @@ def _facts(name: str) -> dict:
     if module not in _graph().modules:
         raise ValueError(f"{module}: no module of scfm")
     source = _path(module).read_text()
-    key = f"{hashlib.sha256(source.encode()).hexdigest()}:{function}"
+    key = f"{hashlib.sha256(f'{_how()}{source}'.encode()).hexdigest()}:{function}"
     _used[key] = _kept().get(key) or _found(_function(_tree(source), module, function) if function else _tree(source))
     return _used[key]
 

@@ -111,6 +111,18 @@ def test_each_condition_has_its_own_mean_shift():
     np.testing.assert_allclose(made[MEAN_SHIFT], vectors[pairs.treated])
 
 
+def test_a_sample_of_unknown_treatment_is_no_treated_one():
+    pairs = pairs_of(samples(4, ("", "ctrl", "ifn")), ["ctrl"], "d")
+    assert pairs.treated.tolist() == [2, 5, 8, 11]
+    assert pairs.condition.shape == (4, 1)
+
+
+def test_a_head_that_learnt_nothing_changes_nothing():
+    before = np.random.default_rng(0).normal(size=(2, 4))
+    change = fit_change(before[:1], before[:1] + 1, np.ones((1, 1)), np.zeros(1, int), 0)
+    assert (change(before, np.ones((2, 1))) == before).all()
+
+
 def test_scores_are_their_definitions():
     rng = np.random.default_rng(3)
     pairs, vectors = pairs_of(samples(5), ["ctrl"], "d"), rng.normal(size=(10, 4))

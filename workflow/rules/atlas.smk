@@ -23,14 +23,14 @@ rule learn_screen:
         run=ATLAS.run if ATLAS else "",
         seed=ATLAS.seed if ATLAS else 0,
         run_settings=lambda w: as_json(STUDY.predicting[ATLAS.run].model_dump(mode="json", exclude={"description"})),
-        settings=perturbation_task(scoring=Scoring(), holdouts={}),
+        settings=perturbation_task("validation"),
         work=WORK / "atlas",
         device=STUDY.shared.device,
         code=lambda w: code("scfm.benchmarks.effect_commands:learn_screen", training_code(ATLAS.run)[1]),
     shell:
         "python -m scfm benchmarks learn-screen {input} --run-settings {params.run_settings:q} --run {params.run}"
         " --seed {params.seed} --settings {params.settings:q} --work {params.work} --device {params.device}"
-        " --out {output} 2>&1 | tee {log}"
+        " --code {params.code:q} --out {output} 2>&1 | tee {log}"
 
 
 # The classifier's confidence stands beside every cell; the table says what the cells say.

@@ -28,8 +28,8 @@ rule cytokine:
         code=lambda w: code("scfm.benchmarks.task_commands:cytokine", *model_code(w.run)),
     shell:
         "python -m scfm benchmarks cytokine --embeddings {input.embeddings} --donors {input.donors}"
-        " --model {params.model} --pooling {params.pooling} --study {params.study} --settings {params.settings:q} --samples {params.samples:q}"
-        " --out {output} 2>&1 | tee {log}"
+        " --model {params.model} --pooling {params.pooling} --study {params.study} --settings {params.settings:q}"
+        " --samples {params.samples:q} --out {output} 2>&1 | tee {log}"
 
 
 rule table_of_cytokine:

@@ -259,9 +259,9 @@ def perturbation_files(among=None):
     return [BENCHMARKS / "perturbation" / model / f"{seed}.csv" for model, seed in [*baselines, *predicting(among)]]
 
 
-def perturbation_task(**changes):
-    """Settings of the task without what only other jobs of it read."""
-    return as_json(STUDY.benchmarks.perturbation.model_copy(update={"systems": {}, "atlas": None} | changes))
+def perturbation_task(*keys):
+    """Cells of the task, and the other keys of its settings that a job reads: an edit of the rest reruns nothing."""
+    return as_json(STUDY.benchmarks.perturbation.model_dump(mode="json", include={"quality", "genes", *keys}))
 
 
 def tidy_files(among=None):

@@ -1,6 +1,5 @@
 # Drugs with mechanisms, a state that comes with a disease and perturbed cells that were held out: datasets with planted
 # answers, the tasks that read expression too (`moa` is among those of embeddings alone), and their tables.
-from scfm.perturbation.settings import Scoring
 
 
 # Beside the census, with generators of their own: the census does not change with them.
@@ -71,14 +70,14 @@ rule predict:
         runtime=2880 if PAPER_SCALE else 120,
     params:
         run=lambda w: as_json(STUDY.predicting[w.run].model_dump(mode="json", exclude={"description"})),
-        settings=perturbation_task(scoring=Scoring()),
+        settings=perturbation_task("holdouts", "predicted", "validation"),
         work=lambda w, output: WORK / "predict" / w.run / w.seed,  # elsewhere is no reason to train again
         device=STUDY.shared.device,
         code=lambda w: code("scfm.benchmarks.embedding_commands:predict", training_code(w.run)[1]),
     shell:
         "python -m scfm benchmarks predict {input} --run-settings {params.run:q} --run {wildcards.run}"
         " --seed {wildcards.seed} --settings {params.settings:q} --work {params.work} --device {params.device}"
-        " --out {output} 2>&1 | tee {log}"
+        " --code {params.code:q} --out {output} 2>&1 | tee {log}"
 
 
 # Perturbed cells that were held out: those that a run predicts, or the baselines. One job scores all datasets.
@@ -102,7 +101,7 @@ rule perturbation:
         runtime=240,
     params:
         study=STUDY.name,
-        settings=perturbation_task(),
+        settings=perturbation_task("holdouts", "scoring"),
         # Functions of the input are no reason to rerun.
         predictions=lambda w, input: (
             f"--predictions {input.predictions} --run {w.model} --alone" if input.predictions else ""
@@ -132,7 +131,7 @@ rule deltas:
         runtime=60,
     params:
         predictions=options("--predictions", first_predictions()),
-        settings=perturbation_task(scoring=Scoring()),
+        settings=perturbation_task("holdouts", "shown"),
         code=code("scfm.benchmarks.effect_commands:deltas"),
     shell:
         "python -m scfm benchmarks deltas {input.datasets} {params.predictions} --settings {params.settings:q}"

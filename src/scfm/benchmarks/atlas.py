@@ -24,13 +24,21 @@ if TYPE_CHECKING:
 
 
 def learn_screen(
-    dataset: Path, run: Run, settings: PerturbationTask, name: str, seed: int, work: Path, out: Path, devices: int
+    dataset: Path,
+    run: Run,
+    settings: PerturbationTask,
+    name: str,
+    seed: int,
+    work: Path,
+    out: Path,
+    devices: int,
+    code: str = "",
 ) -> str:
     """Train a run on all cells of a screen, write its model directory, and return a line about it.
 
     Args:
         dataset: prepared. run: as it is trained. name: of the run, for messages. work: folder of checkpoints.
-        devices: 1 to train on a GPU, 0 on the CPU.
+        devices: 1 to train on a GPU, 0 on the CPU. code: digest of the code, a checkpoint of other code is not resumed.
 
     Raises:
         ScfmError: what `scfm.benchmarks.perturbation.cells_of` and the training raise.
@@ -41,7 +49,7 @@ def learn_screen(
     with TemporaryDirectory() as temporary:
         shards = Path(temporary) / "shards"
         write_fold(cells, np.ones(cells.n_obs, dtype=bool), settings.validation, seed, shards)
-        return train(run, f"{name}/{seed} {dataset.stem}", seed, shards, None, work, out, devices)
+        return train(run, f"{name}/{seed} {dataset.stem}", seed, shards, None, work, out, devices, code)
 
 
 def atlas(model: "SetModel", screen: Path, reference: Path, settings: Atlas, out: Path) -> "pd.DataFrame":

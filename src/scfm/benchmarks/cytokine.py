@@ -93,14 +93,15 @@ def pairs_of(table: "pd.DataFrame", controls: list[str], dataset: str) -> Pairs:
     """Every treated sample with the control of its donor.
 
     Args:
-        table: columns donor and sample. controls: names of samples that mean no treatment.
+        table: columns donor and sample ("" where it is not known). controls: names of samples that mean no treatment.
 
     Raises:
         ScfmError: no control is named, or fewer than three donors have both samples.
     """
     is_control = table["sample"].isin([name for name in controls if name]).to_numpy()
     control = table[is_control].drop_duplicates("donor").reset_index().set_index("donor")["index"]
-    treated = table[~is_control & table["donor"].isin(control.index).to_numpy()]
+    is_treated = ~is_control & (table["sample"] != "").to_numpy()  # empty: nobody knows
+    treated = table[is_treated & table["donor"].isin(control.index).to_numpy()]
     names = sorted(set(treated["donor"]))
     if len(names) < LEAST:
         said = ", ".join(filter(None, controls)) or "none"
@@ -150,13 +151,15 @@ def scores(predicted: np.ndarray, vectors: np.ndarray, pairs: Pairs, settings: C
     Args:
         predicted: float64 [pairs, width]. vectors: float64 [samples, width].
     """
+    from scipy.spatial.distance import cdist
+
     before, after = vectors[pairs.control], vectors[pairs.treated]
     off, size = ((x - after) ** 2 @ np.ones(after.shape[1]) for x in (predicted, before))
     a, b = predicted - before, after - before
     a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
     length = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     related = np.divide((a * b).sum(1), length, out=np.full(len(a), np.nan), where=length > 0)
-    distance = ((predicted[:, None] - after[None]) ** 2).sum(2)
+    distance = cdist(predicted, after, "sqeuclidean")
     distance[pairs.condition @ pairs.condition.T == 0] = np.inf
     found = (distance.argmin(1) == np.arange(len(after))).astype(float)
     member = np.eye(pairs.donor.max() + 1)[:, pairs.donor]  # [donors, pairs]

@@ -42,6 +42,7 @@ def learn_screen(
     out: Out,
     settings: Slice = "{}",
     device: Device = "auto",
+    code: Annotated[str, typer.Option(help="digest of the code: a checkpoint of other code is not resumed")] = "",
 ) -> None:
     """Train a system on all cells of a screen, for an atlas."""
     from scfm.benchmarks.atlas import learn_screen as learn
@@ -53,7 +54,7 @@ def learn_screen(
     task, resolved = parse(PerturbationTask, settings, "--settings"), parse_run(run_settings, "--run-settings")
     if resolved.model.predicts != "prompts":
         raise ScfmError(f"run '{run}': with these settings it predicts by no prompts; give it model.prompt")
-    print(learn(screen, resolved, task, run, seed, work, out, int(torch_device(device) == "cuda")))
+    print(learn(screen, resolved, task, run, seed, work, out, int(torch_device(device) == "cuda"), code))
 
 
 @app.command()

@@ -155,6 +155,7 @@ def predict(
     out: Out,
     settings: Slice = "{}",
     device: Device = "auto",
+    code: Annotated[str, typer.Option(help="digest of the code: a checkpoint of other code is not resumed")] = "",
 ) -> None:
     """Perturbed cells that were held out, by a system trained anew on the training cells of each fold."""
     from scfm.benchmarks.predict import predict as predict_all
@@ -168,7 +169,7 @@ def predict(
     if not resolved.model.predicts:
         raise ScfmError(f"run '{run}': a system '{resolved.system}' with these settings predicts no perturbed cells")
     devices = int(torch_device(device) == "cuda")
-    predicted = predict_all(datasets, resolved, task, run, seed, work, devices)
+    predicted = predict_all(datasets, resolved, task, run, seed, work, devices, code)
     with whole(out) as temporary:
         predicted.write_h5ad(temporary, compression="gzip")
     for line in summary(predicted):

@@ -44,13 +44,21 @@ class Fold:
 
 
 def predict(
-    datasets: Sequence[Path], run: Run, settings: PerturbationTask, name: str, seed: int, work: Path, devices: int
+    datasets: Sequence[Path],
+    run: Run,
+    settings: PerturbationTask,
+    name: str,
+    seed: int,
+    work: Path,
+    devices: int,
+    code: str = "",
 ) -> "AnnData":
     """Predicted cells of every held-out pair that the system has a way to predict, of all datasets.
 
     Args:
         datasets: prepared datasets. run: as it is trained on each fold. name: of the run, for messages.
         work: folder of checkpoints. devices: 1 to train and predict on a GPU, 0 on the CPU.
+        code: digest of the code, a checkpoint of other code is not resumed.
 
     Returns:
         AnnData: X CSR float32 counts, genes of all datasets (0 where one has not measured a gene); obs background,
@@ -78,7 +86,7 @@ def predict(
                     file=sys.stderr,
                 )
                 continue
-            parts += [predict_fold(fold, run, settings, name, seed, work, devices) for fold in folds]
+            parts += [predict_fold(fold, run, settings, name, seed, work, devices, code) for fold in folds]
     if not parts:
         raise ScfmError(
             f"run '{name}': it predicts perturbations that it is shown elsewhere or partner by partner, by "
@@ -105,7 +113,7 @@ def not_known(fold: Fold, run: Run) -> set[str]:
 
 
 def predict_fold(
-    fold: Fold, run: Run, settings: PerturbationTask, name: str, seed: int, work: Path, devices: int
+    fold: Fold, run: Run, settings: PerturbationTask, name: str, seed: int, work: Path, devices: int, code: str
 ) -> "AnnData":
     """Train on one fold and predict its held-out pairs; arguments and errors as `predict`."""
     import scfm
@@ -116,7 +124,8 @@ def predict_fold(
     with TemporaryDirectory() as temporary:
         shards, model = Path(temporary) / "shards", Path(temporary) / "model"
         write_fold(fold.cells, learnt(fold, run), settings.validation, seed, shards)
-        print(train(run, f"{name}/{seed} {where}", seed, shards, None, work / where, model, devices), file=sys.stderr)
+        whose = f"{name}/{seed} {where}"
+        print(train(run, whose, seed, shards, None, work / where, model, devices, code), file=sys.stderr)
         network = scfm.load(model, "gpu" if devices else "cpu").network
         system, shown = load_system(run.system), fold.shown
         cells, sides = fold.cells[shown].copy(), fold.sides[shown]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CEILING, INDEPENDENT, TRAINING = "ceiling", "independent", "training"
 CONTROLS = (CEILING, TRAINING, INDEPENDENT)
 """Cells that no model drew, in the order of the tables."""
+GENES_AT_A_TIME = 256
+"""Genes whose counts are dealt out at once, all cells of them in memory."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,11 @@ def sources(
 
 def shuffled(cells: "AnnData", rng: np.random.Generator) -> "AnnData":
     """The counts of every gene dealt out over the cells at random."""
-    from scipy.sparse import csr_matrix
+    from scipy.sparse import csc_matrix, hstack
 
-    out = cells.copy()
-    out.X = csr_matrix(rng.permuted(cells.X.toarray(), axis=0))
+    counts, out = csc_matrix(cells.X), cells.copy()
+    blocks = (counts[:, start : start + GENES_AT_A_TIME].toarray() for start in range(0, cells.n_vars, GENES_AT_A_TIME))
+    out.X = hstack([csc_matrix(rng.permuted(block, axis=0)) for block in blocks], format="csr")
     return out
 
 
@@ -116,10 +119,10 @@ def marker_genes(cells: "AnnData", label: str) -> list[str]:
     names, codes = np.unique(cells.obs[label].astype(str), return_inverse=True)
     if len(names) < 2:
         return []
-    there = np.asarray((cells.X > 0).todense(), dtype=np.float64)
     member = np.eye(len(names))[codes]
-    inside = member.T @ there / member.sum(0)[:, None]
-    outside = (1 - member).T @ there / (len(codes) - member.sum(0))[:, None]
+    expressing = member.T @ (cells.X > 0).astype(np.float64)
+    inside = expressing / member.sum(0)[:, None]
+    outside = (expressing.sum(0) - expressing) / (len(codes) - member.sum(0))[:, None]
     return list(dict.fromkeys(cells.var_names[(inside - outside).argmax(1)]))
 
 

@@ -127,7 +127,8 @@ def load_system(system: str) -> ModuleType:
     [chunk, genes] of so many cells: `condition` maps columns to values, none for cells as such, `steps` is None for
     those of the settings; and `condition_values(network)`, columns to the values that may be asked for.
 
-    And where it learns changes, `fit_change(before, after, condition, seed)` of vectors [pairs, width] and conditions
-    [pairs, conditions], which returns a function of vectors and conditions to changed vectors.
+    And where it learns changes, `fit_change(before, after, condition, donor, seed)` of vectors [pairs, width],
+    conditions [pairs, conditions] and donors [pairs], which returns a function of vectors and conditions to changed
+    vectors.
     """
     return importlib.import_module(f"scfm.models.{system}.system")

@@ -45,9 +45,10 @@ def fit_change(
     head = next(head for number, head in enumerate(_course(x, y, told, seed)) if number == best)
 
     def change(vectors: np.ndarray, conditions: np.ndarray) -> np.ndarray:
+        start = _tensor((vectors - mean) / spread)
         with torch.no_grad():
-            made = head(_tensor((vectors - mean) / spread), _tensor(conditions))
-        return made.numpy().astype(np.float64) * spread + mean
+            changed = head(start, _tensor(conditions)) - start  # exactly 0 where nothing was learnt
+        return vectors + changed.numpy() * spread
 
     return change
 
