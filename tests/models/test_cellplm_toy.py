@@ -38,8 +38,19 @@ def gene_mean(world):
 
 @pytest.fixture(scope="module")
 def network(world, gene_mean):
+    """With the mixture of the paper."""
+    return _trained(world, gene_mean, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def plain(world, gene_mean):
+    """With a latent that is neither drawn nor has a prior."""
+    return _trained(world, gene_mean, SETTINGS | {"latent": {"kind": "plain", "width": 32}})
+
+
+def _trained(world, gene_mean, settings):
     """A network that saw fresh tissues in each step."""
-    model, rng, draw = Network(Cellplm.model_validate(SETTINGS), GENES, 1, 0), np.random.default_rng(2), _draw(0)
+    model, rng, draw = Network(Cellplm.model_validate(settings), GENES, 1, 0), np.random.default_rng(2), _draw(0)
     model.start_at_means(gene_mean)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=1e-8)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=STEPS, pct_start=0.1)
@@ -90,7 +101,7 @@ def _own(table):
     return np.repeat(np.arange(len(table)), table.shape[1])
 
 
-def test_hidden_genes_are_foretold_better_than_by_means(network, held_out, gene_mean):
+def test_hidden_genes_are_foretold_better_than_by_means(plain, network, held_out, gene_mean):
     table, _ = held_out
     view = _hidden(network, table, _own(table))
     hidden = torch.zeros(table[..., 0].size, GENES, dtype=torch.bool)
@@ -100,9 +111,10 @@ def test_hidden_genes_are_foretold_better_than_by_means(network, held_out, gene_
     by_gene = _best(view, gene_mean.expand(len(view.chosen), -1))
     by_tissue = _best(view, tissue_mean.clamp(min=1e-3)[view.set_of[view.chosen]])
     found = _score(network, table, _own(table))
-    # The design asks for 0.80; after 1,200 steps 0.82 were reached here.
+    # What drawing the latent costs: 0.82, 0.81 with a tenth of its prior's weight, 0.77 without; true means have 0.74.
     assert found <= 0.84 * by_gene, (found, by_gene)
     assert found < by_tissue, (found, by_tissue)
+    assert _score(plain, table, _own(table)) <= 0.80 * by_gene
 
 
 def test_the_own_tissue_helps_and_foreign_ones_mislead(network, held_out):
