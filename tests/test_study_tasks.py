@@ -57,6 +57,10 @@ def test_a_dataset_of_the_corpus_is_asked_for_no_task_whose_cells_or_labels_trai
     assert with_tasks().evaluated == []
     assert with_tasks().tasks("kang_ifnb") == ()
     assert with_tasks(tasks=["donor", "cytokine"]).evaluated == ["kang_ifnb"]
+    learns = {"mlm": {"seeds": [0], "override": {"model": {"heads": [{"label": "tissue", "loss": "focal"}]}}}}
+    own = {"Kang 2018": {"kang_ifnb": {"role": "pretrain", "tasks": ["donor"]}}}
+    with pytest.raises(ScfmError, match=r"run 'mlm' learns from 'tissue' of donors; take donor and cytokine off"):
+        make(corpus=corpus, check_run=None, datasets=own, runs=learns)
     study = with_tasks(tasks=["perturbation"])
     assert study.evaluated == ["kang_ifnb"]
     assert study.named("benchmark") == []

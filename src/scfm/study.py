@@ -161,7 +161,8 @@ class Study:
     def _check_tasks(self, path: Path) -> None:
         known = (*self.file.runs, *self.embeddings, *self.file.concatenations, *BASELINES)
         check_task_models(self.file.task_models, known, self.seeds, path)
-        check_tasks_of_corpus({name: self.use(name).tasks or () for name in self.named("pretrain")}, path)
+        asked = {name: self.use(name).tasks or () for name in self.named("pretrain")}
+        check_tasks_of_corpus(asked, self.runs, path)
         benchmarks = {name: self.sheet[name].values for name in self.named("benchmark")}
         check_generation(self.file.generation, self.runs, self.seeds, benchmarks, path)
 

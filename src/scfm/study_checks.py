@@ -126,16 +126,22 @@ def check_generation(
         )
 
 
-def check_tasks_of_corpus(tasks: Mapping[str, Collection[str]], path: Path) -> None:
+def check_tasks_of_corpus(tasks: Mapping[str, Collection[str]], runs: Mapping[str, Run], path: Path) -> None:
     """Datasets that are trained on are asked only for tasks whose models are trained anew, or of donors' labels.
 
     Args:
         tasks: dataset of the corpus to the tasks that the study names for it.
 
     Raises:
-        ScfmError: one is asked for another task.
+        ScfmError: one is asked for another task, or for donors' labels while a run learns from such.
     """
+    reads = {name: run.model.donor_labels for name, run in runs.items() if run.trained and run.model.donor_labels}
     for name, asked in tasks.items():
+        for run in reads if set(asked) & set(OF_DONORS) else ():
+            raise ScfmError(
+                f"{path}: dataset '{name}' is trained on and asked for labels of donors, and run '{run}' learns from "
+                f"'{reads[run][0]}' of donors; take {' and '.join(OF_DONORS)} off its tasks, or the run off the study"
+            )
         if others := sorted(set(asked) - {*TRAINED_ANEW, *OF_DONORS}):
             raise ScfmError(
                 f"{path}: dataset '{name}' is trained on and asked for {others[0]}; of such a dataset only "

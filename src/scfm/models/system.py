@@ -65,6 +65,11 @@ class SystemSettings(Settings):
         return False
 
     @property
+    def donor_labels(self) -> tuple[str, ...]:
+        """Columns of the corpus that say something of a donor and that the training reads, as input or as targets."""
+        return ()
+
+    @property
     def reads_positions(self) -> bool:
         """Whether coordinates of the cells change what the network says of them."""
         return False

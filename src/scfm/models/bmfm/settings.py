@@ -216,6 +216,11 @@ class Bmfm(SystemSettings):
         return self
 
     @property
+    def donor_labels(self) -> tuple[str, ...]:
+        """All that heads predict and the input reads beside cell types, of which a donor has many."""
+        return (*(head.label for head in self.heads if head.label != "cell_type"), *self.input.columns)
+
+    @property
     def hides_genes(self) -> bool:
         """Whether genes are hidden and predicted."""
         return self.objective.kind == "mlm" and self.objective.gene_mask > 0

@@ -170,6 +170,11 @@ class Pulsar(SystemSettings):
         return self.cells
 
     @property
+    def donor_labels(self) -> tuple[str, ...]:
+        """Those of the heads and of the alignment."""
+        return tuple(self.label_kinds)
+
+    @property
     def label_kinds(self) -> dict[str, str]:
         """Donor label that an objective reads to its kind, class or number."""
         aligned = {self.alignment.label: "class"} if self.alignment else {}
