@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from scfm.benchmarks.contamination import contamination
 from scfm.benchmarks.embed import embed
-from scfm.benchmarks.seen import COLUMNS, mark_seen, read_contamination
+from scfm.benchmarks.seen import COLUMNS, mark_seen, read_contamination, seen_by
 from scfm.cli import app
 from scfm.corpus.build import build_soma
 from scfm.corpus.settings import Soma, SourceSettings, Synthetic
@@ -96,6 +96,13 @@ def test_what_the_run_has_seen_is_marked(prepared, table):
     assert seen.obs["contaminated"].all()
     assert unseen.uns["scfm"]["contaminated"] == "false"
     assert not unseen.obs["contaminated"].any()
+
+
+def test_what_several_runs_have_seen_is_told_without_a_mark(prepared, table):
+    both = pd.concat([table, table.assign(run="s", seen="not found")])
+    adata = anndata.read_h5ad(prepared("d"))
+    assert seen_by(adata, both, ["r", "s"]) == {"r": "true", "s": "false"}
+    assert adata.uns["scfm"]["contaminated"] == "false"
 
 
 def test_what_the_study_file_says_of_single_cells_stands(prepared, table):

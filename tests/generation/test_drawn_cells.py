@@ -172,8 +172,10 @@ def test_what_has_too_few_cells_is_left_out_or_refused(capsys):
     few = few[:130].copy()  # some ten of them under the type
     real = law(rng, 300)
     reference, found = sources(real, [few], corpus(law(rng, 100)), 100, 0)
-    table = score(reference, found, Comparison(), "s", real.uns["scfm"])
+    table = score(reference, found, Comparison(), "s", real.uns["scfm"], {"few": "true"})
     assert set(table["split"][table["run"] == "few"]) == {""}
+    assert set(table["contaminated"][table["run"] == "few"]) == {"true"}
+    assert set(table["contaminated"][table["run"] != "few"]) == {"false"}, "of the controls"
     assert "few/0: cell_type=a left out" in capsys.readouterr().err
     other = few.copy()
     other.var_names = GENES[::-1]

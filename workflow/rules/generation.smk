@@ -32,6 +32,7 @@ if STUDY.file.generation:
             drawn=drawn_cells(),
             real=BENCHMARKS / "datasets" / f"{STUDY.file.generation.dataset}.h5ad",
             shards=CORPUS / "shards" / "manifest.json",
+            contamination=CONTAMINATION,
         output:
             table=GENERATION / "results.csv",
             map=GENERATION / "map.csv",
@@ -51,7 +52,8 @@ if STUDY.file.generation:
             code=code("scfm.generation.commands:evaluate"),
         shell:
             "python -m scfm generation evaluate {input.drawn} --real {input.real} --shards {params.shards}"
-            " --study {params.study} --settings {params.settings:q} --out {output.table} --out-map {output.map}"
+            " --contamination {input.contamination} --study {params.study} --settings {params.settings:q}"
+            " --out {output.table} --out-map {output.map}"
             " 2>&1 | tee {log}"
 
     rule table_of_drawn:

@@ -1,5 +1,6 @@
 """The table of what the runs have seen of the benchmark datasets, and marking a dataset by it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,20 @@ def mark_seen(adata: "AnnData", table: "pd.DataFrame", run: str) -> None:
     elif row["seen"] == UNTOLD:
         facts["contaminated"] = "unknown"
         facts["contaminated_reason"] = "a model of others, whose training data is not known here"
+
+
+def seen_by(adata: "AnnData", table: "pd.DataFrame", runs: Iterable[str]) -> dict[str, str]:
+    """Run to what it has seen of a prepared dataset, as `contaminated` says it of the whole; adata is left as it is.
+
+    Raises:
+        ScfmError: what `mark_seen` raises.
+    """
+    found = {}
+    for run in runs:
+        cells = adata[:, :0].copy()
+        mark_seen(cells, table, run)
+        found[run] = str(cells.uns["scfm"]["contaminated"])
+    return found
 
 
 def how_much(contaminated: "pd.Series", said: str = "") -> str:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from scfm.benchmarks.options import Seen
 from scfm.files import whole
 from scfm.settings import parse
 
@@ -46,11 +47,13 @@ def evaluate(
     study: Annotated[str, typer.Option(help="name of the study, for the tables")],
     out: Out,
     out_map: Annotated[Path, typer.Option(help="CSV of the places of cells on a map")],
+    contamination: Seen = None,
     settings: Slice = "{}",
 ) -> None:
     """Drawn cells and controls against held-out real cells, as tidy rows, and all of them on a map."""
     from scfm.benchmarks.read import read_prepared
     from scfm.benchmarks.results import write_tidy
+    from scfm.benchmarks.seen import read_contamination, seen_by
     from scfm.corpus.shards import Shards as Corpus
     from scfm.deposit import read_h5ad
     from scfm.generation.layout import layout
@@ -61,7 +64,9 @@ def evaluate(
     asked, prepared = parse(Comparison, settings, "--settings"), read_prepared(real)
     cells = [read_h5ad(path, "drawn cells") for path in drawn]
     reference, found = sources(prepared, cells, Corpus.open(shards), asked.cells, asked.seed)
-    table = score(reference, found, asked, study, prepared.uns["scfm"])
+    runs = sorted({str(one.uns["run"]) for one in cells})
+    seen = seen_by(prepared, read_contamination(contamination), runs) if contamination else None
+    table = score(reference, found, asked, study, prepared.uns["scfm"], seen)
     write_tidy(out, table)
     write_tidy(out_map, layout(reference, found, asked))
     chosen = (

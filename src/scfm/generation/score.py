@@ -1,7 +1,7 @@
 """All metrics of drawn cells and of the controls, as tidy rows."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +20,12 @@ LABEL = "cell_type"
 
 
 def score(
-    reference: "AnnData", found: Sequence[Source], settings: Comparison, study: str, facts: dict
+    reference: "AnnData",
+    found: Sequence[Source],
+    settings: Comparison,
+    study: str,
+    facts: dict,
+    seen: Mapping[str, str] | None = None,
 ) -> "pd.DataFrame":
     """Compare every source with the reference, without condition and under each that a run drew.
 
@@ -28,7 +33,8 @@ def score(
     with a line that says so.
 
     Args:
-        reference, found: of `scfm.generation.sources.sources`. facts: uns["scfm"] of the real cells.
+        reference, found: of `scfm.generation.sources.sources`. facts: uns["scfm"] of the real cells. seen: run to what
+            it has seen of them, of `scfm.benchmarks.seen.seen_by`; what the facts say where it is not given.
 
     Returns:
         Tidy rows, `run` a run or one of the controls, `split` the condition: the metrics of `compare`, genes, and
@@ -57,8 +63,8 @@ def score(
             values["genes"] = reference.n_vars
             if not condition:
                 values["empty"] = source.empty
-            seen = "false" if source.name in CONTROLS else facts["contaminated"]
-            whose = {"run": source.name, "seed": source.seed, "dataset": facts["name"], "contaminated": seen}
+            known = "false" if source.name in CONTROLS else (seen or {}).get(source.name, facts["contaminated"])
+            whose = {"run": source.name, "seed": source.seed, "dataset": facts["name"], "contaminated": known}
             rows = [Measurement(name, value, cells, condition) for name, value in values.items()]
             tables.append(tidy(rows, study=study, pooling="", task=TASK, **whose))
     return pd.concat(tables, ignore_index=True)
