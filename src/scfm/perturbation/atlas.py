@@ -126,7 +126,8 @@ def plan_atlas(screen: Stored, reference: Stored, settings: Atlas) -> Plan:
                 "it out, or lower min_cells"
             )
         chosen = set(asked[what]) or set(own.index) - set(few.index)
-        kept[what], left_out[f"{what.replace(' ', '_')}s_left_out"] = chosen - {CONTROL}, len(few)
+        kept[what] = chosen - {CONTROL}
+        left_out[f"{what.replace(' ', '_')}s_left_out"] = 0 if asked[what] else len(few)
         if not kept[what]:
             raise ScfmError(f"atlas: no {what} with {settings.min_cells} cells; give more, or lower min_cells")
     return Plan(tuple(sorted(kept["cell type"])), (CONTROL, *sorted(kept["perturbation"])), left_out)
