@@ -90,7 +90,7 @@ def test_maps_of_types_and_perturbations(atlas):
     assert confidence.images[0].get_clim() == (-1.5, 1.5), "white is even odds"
     assert "3 of 4" in confidence.get_xlabel()
     units = [image.colorbar.ax.get_ylabel() for axis in atlas["axes"] for image in axis.images]
-    assert units == ["mean |Δ| of log1p expression", "genes (q < 0.05)", "median log odds"]
+    assert units == ["mean |Δ| of log1p expression", "number of genes", "median log odds"]
 
 
 def test_files(deltas, atlas):
