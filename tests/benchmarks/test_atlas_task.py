@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
+from small_stack import PROMPT, RUN, STACK
 from typer.testing import CliRunner
 
 from scfm.benchmarks.anew import check_atlas, predicting_runs
@@ -24,13 +25,6 @@ TASK = PerturbationTask(
     holdouts={"s": ({"kind": "perturbations", "prompted": True, "test": 0.67},)},
     shown=2,
 )
-STACK = {
-    "transformer": {"modules": 4, "width": 4, "layers": 1, "heads": 2, "set_heads": 2, "ffn": 8},
-    "sets": {"by": ["arm"], "cells": 16},
-}
-PROMPT = {"rows": 12, "genes": 8, "cell_type": "background", "embedding_weight": 0.0}
-TRAINING = {"epochs": 1, "batch_cells": 32, "accumulate": 1, "precision": "32-true", "workers": 0, "warmup_steps": 2}
-RUN = {"system": "stack", "model": STACK, "training": TRAINING}
 
 
 def run_of(prompt=PROMPT):

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
+from small_stack import PROMPT, RUN, TRAINING
 from typer.testing import CliRunner
 
 from scfm.benchmarks.anew import predicting_runs
@@ -21,13 +22,6 @@ from scfm.settings import as_json
 
 NAMES = ("control", "x", "y", "z", "x+y")
 BACKGROUNDS = {"kind": "backgrounds", "folds": 2}
-STACK = {
-    "transformer": {"modules": 4, "width": 4, "layers": 1, "heads": 2, "set_heads": 2, "ffn": 8},
-    "sets": {"by": ["arm"], "cells": 16},
-}
-PROMPT = {"rows": 12, "genes": 8, "cell_type": "background", "embedding_weight": 0.0}
-TRAINING = {"epochs": 1, "batch_cells": 32, "accumulate": 1, "precision": "32-true", "workers": 0, "warmup_steps": 2}
-RUN = {"system": "stack", "model": STACK, "training": TRAINING}
 
 
 @pytest.fixture

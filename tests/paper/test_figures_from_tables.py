@@ -168,6 +168,5 @@ def test_a_run_keeps_its_colour():
     assert len(set(style.RUNS.values())) == len(style.RUNS)
     assert not set(style.RUNS.values()) & set(style.OTHERS)
     assert style.colour("random_wced") == "#7FB8D8"  # half way from #0072B2 to white
-    assert len(set(style.RUNS.values())) == len(style.RUNS)
     assert style.millions(196_856) == "0.20 M"
     assert style.millions(43_600_000) == "43.6 M"

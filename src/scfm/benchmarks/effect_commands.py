@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from scfm.benchmarks.options import Datasets, Device, Out, Run, Seed, Slice
+from scfm.benchmarks.options import Code, Datasets, Device, Out, Run, RunSettings, Seed, Slice, Work
 from scfm.benchmarks.task_settings import PerturbationTask
 from scfm.errors import ScfmError
 from scfm.files import whole
@@ -35,14 +35,14 @@ def deltas(
 @app.command()
 def learn_screen(
     screen: Annotated[Path, typer.Argument(help="h5ad of 'scfm benchmarks prepare'")],
-    run_settings: Annotated[str, typer.Option(help="JSON of the run, as it is trained on the screen")],
+    run_settings: RunSettings,
     run: Run,
     seed: Seed,
-    work: Annotated[Path, typer.Option(help="folder of checkpoints")],
+    work: Work,
     out: Out,
     settings: Slice = "{}",
     device: Device = "auto",
-    code: Annotated[str, typer.Option(help="digest of the code: a checkpoint of other code is not resumed")] = "",
+    code: Code = "",
 ) -> None:
     """Train a system on all cells of a screen, for an atlas."""
     from scfm.benchmarks.atlas import learn_screen as learn

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from scfm.benchmarks.options import Datasets, Device, Embeddings, Out, Run, Seed, Seen, Slice
+from scfm.benchmarks.options import Code, Datasets, Device, Embeddings, Out, Run, RunSettings, Seed, Seen, Slice, Work
 from scfm.benchmarks.settings import Preparation
 from scfm.benchmarks.task_settings import DonorTask, PerturbationTask
 from scfm.errors import ScfmError
@@ -148,14 +148,14 @@ def concatenate(
 @app.command()
 def predict(
     datasets: Datasets,
-    run_settings: Annotated[str, typer.Option(help="JSON of the run, as it is trained on each fold")],
+    run_settings: RunSettings,
     run: Run,
     seed: Seed,
-    work: Annotated[Path, typer.Option(help="folder of checkpoints")],
+    work: Work,
     out: Out,
     settings: Slice = "{}",
     device: Device = "auto",
-    code: Annotated[str, typer.Option(help="digest of the code: a checkpoint of other code is not resumed")] = "",
+    code: Code = "",
 ) -> None:
     """Perturbed cells that were held out, by a system trained anew on the training cells of each fold."""
     from scfm.benchmarks.predict import predict as predict_all

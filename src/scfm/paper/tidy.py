@@ -68,6 +68,25 @@ def read_task(paths: Sequence[Path], task: str) -> pd.DataFrame:
     return tidy[tidy.task == task]
 
 
+def of_task(tidy: pd.DataFrame, *tasks: str) -> pd.DataFrame:
+    """The rows of tasks.
+
+    Raises:
+        ScfmError: there is none.
+    """
+    chosen = tidy[tidy["task"].isin(tasks)]
+    if chosen.empty:
+        whose = "that task" if len(tasks) == 1 else "these tasks"
+        raise ScfmError(f"tidy results: no measurement of task {' or '.join(tasks)}; give the CSV files of {whose}")
+    return chosen
+
+
+def in_order(table: pd.DataFrame, place: list[str], kind: pd.Series) -> pd.DataFrame:
+    """The rows by place, first come first, and within one by their kind, an integer; rows of one kind stay in order."""
+    order = pd.DataFrame({"place": table.groupby(place, sort=False).ngroup(), "kind": kind})
+    return table.loc[order.sort_values(["place", "kind"], kind="stable").index].reset_index(drop=True)
+
+
 def read_results(paths: Sequence[Path]) -> pd.DataFrame:
     """As `read_tidy`; an empty table where no file is given.
 

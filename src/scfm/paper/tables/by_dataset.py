@@ -3,7 +3,7 @@
 import pandas as pd
 
 from scfm.errors import ScfmError
-from scfm.paper.tidy import KEYS, per_seed, summarise
+from scfm.paper.tidy import KEYS, of_task, per_seed, summarise
 
 MEASURES = {
     "5": ("integration", "score"),
@@ -100,9 +100,7 @@ def frozen(tidy: pd.DataFrame, name: str) -> pd.DataFrame:
     Raises:
         ScfmError: no row of the tidy results is of the task clustering.
     """
-    clustered = tidy.dataset[tidy.task == "clustering"].unique()
-    if not len(clustered):
-        raise ScfmError("tidy results: no measurement of task clustering; give the CSV files of that task")
+    clustered = of_task(tidy, "clustering").dataset
     return metric_by_dataset(tidy[tidy.dataset.isin(clustered)], *FROZEN[name])
 
 
@@ -115,10 +113,7 @@ def by_run(tidy: pd.DataFrame, task: str, keys: list[str] = KEYS) -> pd.DataFram
     Raises:
         ScfmError: no row of the tidy results has this task.
     """
-    chosen = tidy[tidy.task == task]
-    if chosen.empty:
-        raise ScfmError(f"tidy results: no measurement of task {task}; give the CSV files of that task")
-    summary = summarise(chosen)
+    summary = summarise(of_task(tidy, task))
     summary["cell"] = [_cell(row) for row in summary.itertuples()]
     index = [key for key in keys if key not in ("study", "task", "metric", "split")]
     wide = summary.pivot(index=index, columns="metric", values="cell").fillna("").rename_axis(columns=None)

@@ -2,9 +2,8 @@
 
 import pandas as pd
 
-from scfm.errors import ScfmError
 from scfm.paper.tables.by_dataset import CONTAMINATED, UNDEFINED
-from scfm.paper.tidy import summarise
+from scfm.paper.tidy import of_task, summarise
 
 TASK = "cytokine"
 METRICS = ("error", "change_pearson", "retrieval_top1")
@@ -22,10 +21,7 @@ def cytokine_table(tidy: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ScfmError: no row of the tidy results is of the task.
     """
-    chosen = tidy[tidy["task"] == TASK]
-    if chosen.empty:
-        raise ScfmError(f"tidy results: no measurement of task {TASK}; give the CSV files of that task")
-    groups = summarise(chosen).groupby(["dataset", "run", "pooling"], sort=False)
+    groups = summarise(of_task(tidy, TASK)).groupby(["dataset", "run", "pooling"], sort=False)
     return pd.DataFrame([_row(key, own.set_index("metric")) for key, own in groups])
 
 

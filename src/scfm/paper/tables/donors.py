@@ -3,9 +3,8 @@
 import pandas as pd
 
 from scfm.benchmarks.donor_vectors import COMPOSITION
-from scfm.errors import ScfmError
 from scfm.paper.tables.by_dataset import BASELINES, CONTAMINATED, TRAINING_UNKNOWN, UNDEFINED
-from scfm.paper.tidy import summarise
+from scfm.paper.tidy import of_task, summarise
 
 MAIN = ("pearson", "auroc")
 """The first metric of a number and of a class; its permuted control stands beside it."""
@@ -30,10 +29,7 @@ def donors_table(tidy: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ScfmError: no row of the tidy results is of the task donor.
     """
-    chosen = tidy[tidy["task"] == "donor"]
-    if chosen.empty:
-        raise ScfmError("tidy results: no measurement of task donor; give the CSV files of that task")
-    summary = summarise(_composition_once(chosen))
+    summary = summarise(_composition_once(of_task(tidy, "donor")))
     table = pd.DataFrame(
         [_row(key, own, summary) for key, own in summary[summary["split"] != ""].groupby(KEYS, sort=False)]
     )

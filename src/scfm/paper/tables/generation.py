@@ -2,12 +2,11 @@
 
 import pandas as pd
 
-from scfm.errors import ScfmError
 from scfm.generation.evaluate import METRICS
 from scfm.generation.score import TASK
 from scfm.generation.sources import CEILING, CONTROLS, TRAINING
 from scfm.paper.tables.by_dataset import CONTAMINATED, UNDEFINED
-from scfm.paper.tidy import summarise
+from scfm.paper.tidy import in_order, of_task, summarise
 
 COLUMNS = ("dataset", "condition", "drawn_by", "seeds", "cells")
 FIRST, LAST = ("pair_correlation", "pair_slope", "depth_spread"), ("mean_pearson", "mean_spearman")
@@ -25,14 +24,9 @@ def generation_table(tidy: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ScfmError: no row of the tidy results is of the task.
     """
-    chosen = tidy[tidy["task"] == TASK]
-    if chosen.empty:
-        raise ScfmError(f"tidy results: no measurement of task {TASK}; give the CSV file of 'scfm generation evaluate'")
-    groups = summarise(chosen).groupby(["dataset", "split", "run"], sort=False)
+    groups = summarise(of_task(tidy, TASK)).groupby(["dataset", "split", "run"], sort=False)
     table = pd.DataFrame([_row(key, own.set_index("metric")) for key, own in groups])
-    place = table.groupby(["dataset", "condition"], sort=False).ngroup()
-    order = pd.DataFrame({"place": place, "kind": table["drawn_by"].map(_kind)})
-    table = table.loc[order.sort_values(["place", "kind"], kind="stable").index].reset_index(drop=True)
+    table = in_order(table, ["dataset", "condition"], table["drawn_by"].map(_kind))
     middle = [name for name in METRICS if name not in (*FIRST, *LAST)]
     return table[[*COLUMNS, *(name for name in (*FIRST, *middle, *LAST) if name in table)]].fillna("")
 

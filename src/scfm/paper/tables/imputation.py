@@ -3,9 +3,8 @@
 import pandas as pd
 
 from scfm.datasets import COUNT_TASKS
-from scfm.errors import ScfmError
 from scfm.paper.tables.by_dataset import CONTAMINATED, TRAINING_UNKNOWN, UNDEFINED
-from scfm.paper.tidy import summarise
+from scfm.paper.tidy import in_order, of_task, summarise
 
 METRICS = ("rmse", "rmse_nonzero", "pearson", "pearson_median", "pearson_mean", "pearson_gain")
 """Of denoising the first three, of imputation the others."""
@@ -29,17 +28,10 @@ def imputation_table(tidy: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ScfmError: no row of the tidy results is of the tasks.
     """
-    chosen = tidy[tidy["task"].isin(COUNT_TASKS)]
-    if chosen.empty:
-        raise ScfmError(
-            f"tidy results: no measurement of task {' or '.join(COUNT_TASKS)}; give the CSV files of these tasks"
-        )
-    summary = summarise(_baselines_once(chosen))
+    summary = summarise(_baselines_once(of_task(tidy, *COUNT_TASKS)))
     rows = [_row(key, own.set_index("metric")) for key, own in summary.groupby(KEYS, sort=False)]
     table = pd.DataFrame(rows)
-    place = table.groupby(["task", "dataset"], sort=False).ngroup()
-    order = pd.DataFrame({"place": place, "baseline": table["run"] == BASELINE})
-    table = table.loc[order.sort_values(["place", "baseline"], kind="stable").index].reset_index(drop=True)
+    table = in_order(table, ["task", "dataset"], (table["run"] == BASELINE).astype(int))
     shown = [name for name in METRICS if name in table]
     return table[[*COLUMNS, *shown]].fillna(dict.fromkeys(shown, ""))
 

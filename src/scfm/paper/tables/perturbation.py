@@ -2,9 +2,8 @@
 
 import pandas as pd
 
-from scfm.errors import ScfmError
 from scfm.paper.tables.by_dataset import CONTAMINATED, TRAINING_UNKNOWN, UNDEFINED
-from scfm.paper.tidy import summarise
+from scfm.paper.tidy import in_order, of_task, summarise
 from scfm.perturbation import BASELINES, CEILING
 
 TASK = "perturbation"
@@ -39,14 +38,9 @@ def perturbation_table(tidy: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ScfmError: no row of the tidy results is of the task.
     """
-    chosen = tidy[tidy["task"] == TASK]
-    if chosen.empty:
-        raise ScfmError(f"tidy results: no measurement of task {TASK}; give the CSV files of that task")
-    groups = summarise(chosen).groupby(["dataset", "split", "run"], sort=False)
+    groups = summarise(of_task(tidy, TASK)).groupby(["dataset", "split", "run"], sort=False)
     table = pd.DataFrame([_row(key, own.set_index("metric")) for key, own in groups])
-    place = table.groupby(["dataset", "held_out"], sort=False).ngroup()
-    order = pd.DataFrame({"place": place, "kind": table["prediction"].map(_kind)})
-    table = table.loc[order.sort_values(["place", "kind"], kind="stable").index].reset_index(drop=True)
+    table = in_order(table, ["dataset", "held_out"], table["prediction"].map(_kind))
     shown = [name for name in METRICS if name in table]
     return table[[*COLUMNS, *shown]].fillna(dict.fromkeys(shown, ""))
 
