@@ -9,8 +9,8 @@ import numpy as np
 
 from scfm.benchmarks.donor_vectors import (
     Representation,
-    cell_representations,
     given_representations,
+    moments,
     read_donors,
     samples_of,
 )
@@ -75,7 +75,8 @@ def cytokine(
         kept = samples.of_cell >= 0
         vectors = np.zeros_like(embedding.vectors)
         vectors[kept] = finite(embedding, kept)
-        mean = next(cell_representations(vectors, samples, embedding.pooling, samples_as))
+        means, _ = moments(vectors, samples.of_cell, len(samples.table))
+        mean = Representation(f"{embedding.pooling}:mean", means, ())
         own = given_representations(given, samples, embedding.dataset)
         counts = {"donors": pairs.donor.max() + 1, "pairs": len(pairs.donor), "donors_left_out": pairs.left_out}
         for vector in (*own, mean):
