@@ -111,6 +111,15 @@ def test_each_condition_has_its_own_mean_shift():
     np.testing.assert_allclose(made[MEAN_SHIFT], vectors[pairs.treated])
 
 
+def test_a_treatment_of_one_donor_cannot_be_learnt_from_others():
+    table = samples(conditions=("ctrl", "ifn"))
+    table.loc[(table["donor"] == table["donor"].iloc[0]) & (table["sample"] == "ifn"), "sample"] = "tnf"
+    pairs = pairs_of(table, ["ctrl"], "d")
+    vector = Representation("x:mean", np.zeros((len(table), 3)))
+    with pytest.raises(ScfmError, match="treatment 'tnf': all its donors are held out at once"):
+        list(predictions(vector, pairs, shift, Cytokine(), 0))
+
+
 def test_a_sample_of_unknown_treatment_is_no_treated_one():
     pairs = pairs_of(samples(4, ("", "ctrl", "ifn")), ["ctrl"], "d")
     assert pairs.treated.tolist() == [2, 5, 8, 11]

@@ -42,6 +42,8 @@ class Pairs:
     """float [pairs, conditions], one for the condition of each."""
     left_out: int
     """Donors without a control or without a treated sample."""
+    names: tuple[str, ...]
+    """Of the conditions."""
 
 
 def cytokine(
@@ -118,13 +120,18 @@ def pairs_of(table: "pd.DataFrame", controls: list[str], dataset: str) -> Pairs:
         np.searchsorted(names, treated["donor"]),
         np.eye(len(conditions))[code],
         table["donor"].nunique() - len(names),
+        tuple(conditions),
     )
 
 
 def predictions(
     vector: Representation, pairs: Pairs, fit: Fit, settings: Cytokine, seed: int
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Each prediction of the treated vectors, float64 [pairs, width], every donor's by the other donors alone."""
+    """Each prediction of the treated vectors, float64 [pairs, width], every donor's by the other donors alone.
+
+    Raises:
+        ScfmError: all donors of a treatment are held out at once, so that none is left to learn it from.
+    """
     before, after = vector.vectors[pairs.control], vector.vectors[pairs.treated]
     yield NO_CHANGE, before
     shifted, fitted = np.empty_like(before), np.empty_like(before)
@@ -134,6 +141,11 @@ def predictions(
         out = fold_of[pairs.donor] == fold
         seen = ~out
         known = pairs.condition[seen]
+        if len(alone := np.flatnonzero(pairs.condition[out].any(0) & ~known.any(0))):
+            raise ScfmError(
+                f"treatment '{pairs.names[alone[0]]}': all its donors are held out at once; "
+                "give it donors of other folds, set folds of the task to the number of donors, or leave it out"
+            )
         sums = np.maximum(known.sum(0), 1)[:, None]
         shifted[out] = before[out] + pairs.condition[out] @ (known.T @ (after - before)[seen] / sums)
         change = fit(before[seen], after[seen], known, pairs.donor[seen], seed * 1000 + fold)
