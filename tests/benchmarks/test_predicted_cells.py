@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from scfm.benchmarks.anew import predicting_runs
 from scfm.benchmarks.commands import app
-from scfm.benchmarks.fold_shards import arms, write_fold
+from scfm.benchmarks.fold_shards import write_fold
 from scfm.benchmarks.perturbation import ANEW, perturbation
 from scfm.benchmarks.predict import Fold, learnt, predict
 from scfm.benchmarks.task_settings import PerturbationTask
@@ -73,15 +73,6 @@ def test_shards_of_a_fold_hold_its_training_cells_alone(adata, tmp_path):
     assert lengths.sum() == (adata.X[train] > 0).sum()
     with pytest.raises(ScfmError, match="1 training cells in a fold"):
         write_fold(adata, np.arange(len(sides)) == 5, 0.25, 0, tmp_path / "none")
-
-
-def test_controls_are_dealt_to_the_perturbations_of_their_background():
-    perturbation = np.array(["control"] * 6 + ["x"] * 20 + ["y"] * 10 + ["control"] * 4)
-    background = np.array(["a"] * 36 + ["b"] * 4)
-    arm = arms(perturbation, background, np.random.default_rng(0))
-    assert sorted(arm[:6]) == ["x"] * 4 + ["y"] * 2
-    assert (arm[6:36] == perturbation[6:36]).all()
-    assert (arm[36:] == "control").all()
 
 
 def test_predicted_cells_of_each_fold_are_scored_beside_the_baselines(path, tmp_path, capsys, monkeypatch):

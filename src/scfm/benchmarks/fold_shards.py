@@ -8,7 +8,6 @@ import numpy as np
 from scfm.corpus import as_counts, write_shards
 from scfm.datasets import OBS, UNKNOWN
 from scfm.errors import ScfmError
-from scfm.perturbation import CONTROL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,12 +21,11 @@ def write_fold(cells: "AnnData", learnt: np.ndarray, validation: float, seed: in
     """Write shards of the training cells, with a share of them for validation, and return their number.
 
     Beside the columns of a corpus its cells have `perturbation` and `background`, and `condition` is the perturbation
-    too. In `arm`, each control is dealt to one of the perturbations of its background: cells that agree in it are those
-    of a perturbation with controls of their own.
+    too.
 
     Args:
         cells: of `scfm.perturbation.screen`. learnt: bool [cells], the training cells.
-        validation: share of them that is validated on. seed: of who that is, and of the deal.
+        validation: share of them that is validated on. seed: of who that is.
 
     Raises:
         ScfmError: fewer than two training cells; what `write_shards` raises.
@@ -39,7 +37,7 @@ def write_fold(cells: "AnnData", learnt: np.ndarray, validation: float, seed: in
     if len(rows) < 2:
         raise ScfmError(f"perturbation: {len(rows)} training cells in a fold, where two are needed; hold out less")
     rng = np.random.default_rng(seed)
-    table = _table(cells.obs.iloc[rows], rng)
+    table = _table(cells.obs.iloc[rows])
     table["split"] = "train"
     table.loc[rng.permutation(len(rows))[: max(1, round(validation * len(rows)))], "split"] = "validation"
     counts = csr_matrix(cells.X[rows])
@@ -50,7 +48,7 @@ def write_fold(cells: "AnnData", learnt: np.ndarray, validation: float, seed: in
     return len(rows)
 
 
-def _table(obs: "pd.DataFrame", rng: np.random.Generator) -> "pd.DataFrame":
+def _table(obs: "pd.DataFrame") -> "pd.DataFrame":
     """The columns of a corpus, "unknown" where the dataset says nothing, and those of perturbed cells."""
     import pandas as pd
 
@@ -58,19 +56,4 @@ def _table(obs: "pd.DataFrame", rng: np.random.Generator) -> "pd.DataFrame":
     own = {name: obs[column].astype(str).to_numpy() if column in obs else UNKNOWN for name, column in names.items()}
     perturbation, background = (obs[name].astype(str).to_numpy() for name in ("perturbation", "background"))
     own |= {"condition": perturbation, "perturbation": perturbation, "background": background}
-    return pd.DataFrame(own | {"arm": arms(perturbation, background, rng)}, index=range(len(obs)))
-
-
-def arms(perturbation: np.ndarray, background: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """strings [cells]: the perturbation, and of a control one of its background, each in proportion to its cells.
-
-    Controls of a background without perturbed cells stay by themselves.
-    """
-    out = perturbation.astype(object)
-    for one in np.unique(background):
-        own = background == one
-        controls = rng.permutation(np.flatnonzero(own & (perturbation == CONTROL)))
-        treated = np.sort(perturbation[own & (perturbation != CONTROL)])
-        if len(treated):
-            out[controls] = treated[np.arange(len(controls)) * len(treated) // max(len(controls), 1)]
-    return out.astype(str)
+    return pd.DataFrame(own, index=range(len(obs)))

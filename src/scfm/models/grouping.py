@@ -51,3 +51,25 @@ def deal(
     place = rng.permutation(int(pieces.sum()))[piece]
     by_place = np.argsort(place, kind="stable")
     return order[by_place], place[by_place]
+
+
+def join(
+    order: np.ndarray, number: np.ndarray, guests: np.ndarray, most: int, seed: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Let guests join every set: all of them, or as many as are asked for, all about equally often.
+
+    Args:
+        order, number: of `deal`. guests: int64, rows of the corpus. most: guests of a set.
+
+    Returns:
+        As `deal`; a guest may be in several sets, once in each, and stands after its cells.
+    """
+    each = min(most, len(guests))
+    if not each or not len(order):
+        return order, number
+    rng, sets, apart = np.random.default_rng((*seed, 1)), number[-1] + 1, len(guests) // each
+    turns = rng.permuted(np.tile(guests, (-(-sets // apart), 1)), axis=1)  # in a turn no guest comes twice
+    joining = turns[:, : apart * each].ravel()[: sets * each]
+    order, number = np.append(order, joining), np.append(number, np.repeat(np.arange(sets), each))
+    by_set = np.argsort(number, kind="stable")
+    return order[by_set], number[by_set]

@@ -36,6 +36,10 @@ class Prepared:
     label `set` numbers them."""
     set_cells: int = 0
     """Most cells of a set."""
+    guests: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    """int64, rows of the corpus that form no sets but join those of others, such as controls."""
+    guest_cells: int = 0
+    """Most guests of a set, beside `set_cells`; they are dealt anew in each pass."""
     one_set: bool = False
     """A group gives one set a pass, of so many of its cells at random; else it is dealt out whole."""
     tree: LabelTree | None = None

@@ -19,21 +19,30 @@ WINDOW = 1024
 """Blocks of a window: 65,536 cells, about half a gigabyte of the paper's corpus."""
 
 
-def read_cells(corpus: Reader, order: np.ndarray, edges: np.ndarray, labels: dict[str, np.ndarray]) -> Iterator[Cells]:
+def read_cells(
+    corpus: Reader,
+    order: np.ndarray,
+    edges: np.ndarray,
+    labels: dict[str, np.ndarray],
+    sets: np.ndarray | None = None,
+) -> Iterator[Cells]:
     """Ragged batches of raw counts in narrow integers, one after the other.
 
     Args:
         order: rows of the corpus. edges: int64 [batches, 2], start and stop of each batch within `order`.
+        labels: one value, or row of values, for each row of the corpus.
+        sets: int64 [places in `order`], ascending; gives the label `set`, which each batch numbers from 0.
     """
 
     def spans() -> Iterator[np.ndarray]:
         return (order[start:stop] for start, stop in edges)
 
     # Two passes over the spans: a reader may run ahead.
-    for rows, (gene, count, lengths) in zip(spans(), corpus.stream(spans()), strict=True):
+    for (start, stop), (gene, count, lengths) in zip(edges, corpus.stream(spans()), strict=True):
+        rows = order[start:stop]
         own = {name: torch.from_numpy(codes[rows]) for name, codes in labels.items()}
-        if "set" in own:
-            own["set"] -= own["set"][0].clone()  # the batch's own numbers
+        if sets is not None:
+            own["set"] = torch.from_numpy(sets[start:stop] - sets[start])
         yield Cells(
             torch.from_numpy(gene),
             torch.from_numpy(count),
@@ -119,6 +128,7 @@ class Updates(IterableDataset):
     Args:
         order: rows of the corpus in the epoch's order.
         edges: of the micro-batches within `order`; their number is a multiple of `accumulate * world`.
+        sets: as in `read_cells`.
     """
 
     def __init__(
@@ -131,8 +141,9 @@ class Updates(IterableDataset):
         first: int = 0,
         rank: int = 0,
         world: int = 1,
+        sets: np.ndarray | None = None,
     ) -> None:
-        self.corpus, self.order, self.edges, self.labels = corpus, order, edges, labels
+        self.corpus, self.order, self.edges, self.labels, self.sets = corpus, order, edges, labels, sets
         self.accumulate, self.first, self.rank, self.world = accumulate, first, rank, world
 
     def __len__(self) -> int:
@@ -145,7 +156,7 @@ class Updates(IterableDataset):
         batches = np.arange(len(self.edges) - 1).reshape(len(self), self.world, self.accumulate)
         mine = batches[self.first + offset :: step, self.rank]
         edges = np.column_stack([self.edges[mine.ravel()], self.edges[mine.ravel() + 1]])
-        cells = read_cells(self.corpus, self.order, edges, self.labels)
+        cells = read_cells(self.corpus, self.order, edges, self.labels, self.sets)
         for _ in mine:
             yield list(islice(cells, self.accumulate))
 
@@ -163,7 +174,7 @@ class Batches(IterableDataset):
     """The validation cells in the order given, dealt to the ranks batch by batch.
 
     Args:
-        edges: of the batches within `order`.
+        edges: of the batches within `order`. sets: as in `read_cells`.
     """
 
     def __init__(
@@ -174,12 +185,13 @@ class Batches(IterableDataset):
         labels: dict[str, np.ndarray],
         rank: int = 0,
         world: int = 1,
+        sets: np.ndarray | None = None,
     ) -> None:
-        self.corpus, self.order, self.labels = corpus, order, labels
+        self.corpus, self.order, self.labels, self.sets = corpus, order, labels, sets
         self.edges = np.column_stack([edges[:-1], edges[1:]])[rank::world]
 
     def __len__(self) -> int:
         return len(self.edges)
 
     def __iter__(self) -> Iterator[Cells]:
-        return read_cells(self.corpus, self.order, self.edges, self.labels)
+        return read_cells(self.corpus, self.order, self.edges, self.labels, self.sets)

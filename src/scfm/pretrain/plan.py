@@ -6,7 +6,7 @@ import numpy as np
 
 from scfm.corpus import Reader, round_robin
 from scfm.errors import ScfmError
-from scfm.models.grouping import deal
+from scfm.models.grouping import deal, join
 from scfm.models.prepared import Prepared
 from scfm.models.system import load_system
 from scfm.pretrain.loader import EqualCells, EqualTokens, window_shuffle
@@ -22,6 +22,8 @@ class Epoch(NamedTuple):
     """int64 [batches + 1], ascending places in `order`."""
     labels: dict[str, np.ndarray]
     """Name to one value, or row of values, for each cell of the corpus."""
+    sets: np.ndarray | None = None
+    """int64 [cells], ascending, the set of each place in `order`; None where cells are read by themselves."""
 
 
 class Plan(Protocol):
@@ -80,32 +82,35 @@ class OfCells:
 
 
 class OfSets:
-    """Batches of whole sets, as many as fit into `batch_cells` but at least one; a set is drawn from one group."""
+    """Batches of whole sets, as many as fit into `batch_cells` but at least one; a set is drawn from one group.
+
+    Guests, where a system has some, are in no set of their own but join every one.
+    """
 
     def __init__(self, run: Run, prepared: Prepared, rows: np.ndarray, multiple: int) -> None:
-        self.groups, self.most, self.once = prepared.groups, prepared.set_cells, prepared.one_set
-        self.labels, self.rows = prepared.labels, rows
-        training = run.training
+        self.prepared, self.rows, training = prepared, rows, run.training
         self.each, self.each_validation = (
-            max(1, cells // self.most) for cells in (training.batch_cells, training.validation_cells)
+            max(1, cells // prepared.set_cells) for cells in (training.batch_cells, training.validation_cells)
         )
-        sizes = np.bincount(self.groups[rows])
-        sets = np.minimum(sizes, 1) if self.once else -(-sizes // self.most)
+        hosts = rows[~np.isin(rows, prepared.guests)]
+        sizes = np.bincount(prepared.groups[hosts])
+        sets = np.minimum(sizes, 1) if prepared.one_set else -(-sizes // prepared.set_cells)
         self.batches = int(sets.sum()) // (self.each * multiple) * multiple
 
     def epoch(self, seed: tuple[int, ...]) -> Epoch:
-        order, number = deal(self.rows, self.groups, self.most, seed, self.once)
-        edges = np.searchsorted(number, np.arange(self.batches + 1) * self.each)
-        return Epoch(order, edges, self._numbered(order, number))
+        order, sets = self._dealt(self.rows, seed)
+        edges = np.searchsorted(sets, np.arange(self.batches + 1) * self.each)
+        return Epoch(order, edges, self.prepared.labels, sets)
 
     def validation(self, rows: np.ndarray) -> Epoch:
-        order, number = deal(rows, self.groups, self.most, (0,), self.once)
-        sets = number[-1] + 1
-        edges = np.searchsorted(number, np.append(np.arange(0, sets, self.each_validation), sets))
-        return Epoch(order, edges, self._numbered(order, number))
+        order, sets = self._dealt(rows, (0,))
+        number = sets[-1] + 1 if len(sets) else 0
+        edges = np.searchsorted(sets, np.append(np.arange(0, number, self.each_validation), number))
+        return Epoch(order, edges, self.prepared.labels, sets)
 
-    def _numbered(self, order: np.ndarray, number: np.ndarray) -> dict[str, np.ndarray]:
-        """The labels with the key `set`, each cell's set in this pass."""
-        of_row = np.full(len(self.groups), -1)
-        of_row[order] = number
-        return self.labels | {"set": of_row}
+    def _dealt(self, rows: np.ndarray, seed: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Rows in the order of their sets, int64, and the number of each one's set."""
+        own = self.prepared
+        guest = np.isin(rows, own.guests)
+        order, sets = deal(rows[~guest], own.groups, own.set_cells, seed, own.one_set)
+        return join(order, sets, rows[guest], own.guest_cells, seed)

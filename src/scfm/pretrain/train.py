@@ -96,7 +96,8 @@ def train(
     plan = make_plan(run, corpus, prepared, train_rows, t.accumulate * world)
 
     def updates(epoch: int, first: int) -> Updates:
-        return Updates(corpus, *plan.epoch((seed, epoch)), t.accumulate, first, rank, world)
+        order, edges, labels, sets = plan.epoch((seed, epoch))
+        return Updates(corpus, order, edges, labels, t.accumulate, first, rank, world, sets)
 
     if run.trained and not plan.batches:
         raise ScfmError(
@@ -106,7 +107,8 @@ def train(
     with sole_trainer(work / f"rank{rank}"):
         each = plan.batches // (t.accumulate * world)
         trainer = _trainer(run, name, seed, corpus, prepared.network, validation_rows, each, devices)
-        validation = Batches(corpus, *plan.validation(validation_rows), rank, world)
+        order, edges, labels, sets = plan.validation(validation_rows)
+        validation = Batches(corpus, order, edges, labels, rank, world, sets)
         if run.trained:
             checkpoint = work / _checkpoint_name(run, seed, corpus, prepared, code)
             with stop_on_request(max_minutes) as stop:

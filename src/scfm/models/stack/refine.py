@@ -36,6 +36,10 @@ class Generated:
     """int64 [cells, genes]."""
     confidence: Tensor
     """float32 [cells], log odds at the last step that the cell is one of the condition, by the classifier."""
+    share: Tensor
+    """float32 [cells, genes], shares of the genes by which the counts were drawn; sum to 1."""
+    dispersion: Tensor
+    """float32 [cells, genes], dispersions of those draws."""
 
 
 @dataclass
@@ -72,6 +76,7 @@ def generate(
     genes = network.encoder.tokens.in_features
     condition, query = (_counts(x, genes, name) for x, name in ((condition, "condition"), (query, "query")))
     shown, still = query.clone(), torch.ones(len(query), dtype=torch.bool, device=query.device)
+    share, dispersion = torch.empty_like(shown), torch.empty_like(shown)
     for step, masked in enumerate(refinement.masked):
         first, last = refinement.context
         context = first + (last - first) * step / max(len(refinement.masked) - 1, 1)
@@ -80,9 +85,10 @@ def generate(
         shown = torch.where(still[:, None], query, shown)
         room = round((1 - masked) * len(query)) - int((~still).sum())
         chosen = reading.logit.masked_fill(~still, torch.inf).argsort()[: max(room, 0)]
-        part = reading.share[chosen], reading.dispersion[chosen], query[chosen].sum(1)
+        share[chosen], dispersion[chosen] = reading.share[chosen], reading.dispersion[chosen]
+        part = share[chosen], dispersion[chosen], query[chosen].sum(1)
         shown[chosen], still[chosen] = draw_counts(*part, generator), False
-    return Generated(shown.long(), -reading.logit)
+    return Generated(shown.long(), -reading.logit, share, dispersion)
 
 
 def draw_counts(share: Tensor, dispersion: Tensor, depth: Tensor, generator: torch.Generator) -> Tensor:

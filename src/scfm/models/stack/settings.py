@@ -86,6 +86,9 @@ class Prompt(Settings):
     """Column of the cells with their condition, or their donor."""
     control: str | None = "control"
     """Its value for cells that are rewritten; none: cells of any other condition are."""
+    controls: int = Field(0, ge=0)
+    """Most control cells that join each set, dealt anew from all of them in each pass, beside `sets.cells` (ours); 0:
+    those of its own group alone."""
     cell_type: str = "cell_type_ontology_term_id"
     """Column of the kind that a rewritten cell shares with the cell that it should become."""
     share: float = Field(0.25, gt=0, lt=1)
@@ -116,6 +119,12 @@ class Prompt(Settings):
     """Training batches from one such step to the next."""
     query_weight: float = Field(1.0, ge=0)
     """Weight of the classifier of query rows."""
+
+    @model_validator(mode="after")
+    def _controls_have_a_name(self) -> "Prompt":
+        if self.controls and self.control is None:
+            raise ValueError("controls join sets where `control` says which cells they are; name it, or leave them out")
+        return self
 
 
 class Stack(SystemSettings):

@@ -28,13 +28,18 @@ def prepare(settings: Stack, material: Material, seed: int) -> Prepared:
     corpus = material.corpus
     network = Network(settings, len(corpus.genes), len(corpus.datasets), seed)
     network.start_at_means(torch.from_numpy(mean_counts(corpus, material.rows[:MOST_MEANS])).float())
-    return Prepared(
+    prompt = settings.prompt
+    prepared = Prepared(
         network=network,
-        labels=_conditions(corpus, settings.prompt) if settings.prompt else {},
+        labels=_conditions(corpus, prompt) if prompt else {},
         groups=group_codes(corpus.cells, settings.sets.by),
         set_cells=settings.sets.cells,
         after_start=network.start_teacher,
     )
+    if prompt and prompt.controls:
+        prepared.guests = np.flatnonzero(prepared.labels[prompt.condition] == 0)
+        prepared.guest_cells = prompt.controls
+    return prepared
 
 
 def restore(
