@@ -274,10 +274,10 @@ class Study:
 
     @property
     def species(self) -> set[str]:
-        """Species of the cells of the corpus, as the Census writes them."""
+        """Species whose genes the sources of the corpus name, as the Census writes them."""
         source = self.corpus.source
         if source.kind == "files":
-            return {self.sheet[name].species for name in source.datasets}
+            return {HUMAN if self.use(name).human_names else self.sheet[name].species for name in source.datasets}
         return {getattr(source, "organism", HUMAN)}
 
     @property

@@ -112,8 +112,12 @@ def corpus_deposits():
 
 def deposit_rows():
     """Their rows of the sheet of datasets."""
-    rows = map(dataset_row, SYNTHETIC_CELLS) if STUDY.synthetic else (STUDY.sheet[n] for n in SOURCE.datasets)
-    return as_json(BuildSettings(datasets=tuple(rows)))
+    if STUDY.synthetic:
+        rows = [dataset_row(name).model_dump() for name in SYNTHETIC_CELLS]
+    else:
+        named = {name: STUDY.use(name).human_names for name in SOURCE.datasets}
+        rows = [STUDY.sheet[name].model_dump() | {"human_names": human} for name, human in named.items()]
+    return as_json(BuildSettings(datasets=rows))
 
 
 def store():
