@@ -73,7 +73,7 @@ class Study:
         self._check_sides(path)
         self._check_source(path)
         check_runs(self.runs, self.file.runs, path)
-        self.predicting = predicting_runs(self.runs, self.benchmarks.perturbation.systems, path)
+        self.predicting = predicting_runs(self.runs, self.benchmarks.perturbation, path)
 
     def _override(self, model: type[Settings], key: str, path: Path) -> Any:
         base = getattr(self.shared, key).model_dump(mode="json", exclude_unset=True)

@@ -51,7 +51,6 @@ FROM_TIDY = {
     "ontology": "ontology",
     "donors": "donors",
     "imputation": "imputation",
-    "perturbation": "perturbation",
     "controls": "controls",
     "ranks": "ranks",
 }
@@ -264,8 +263,14 @@ def perturbation_files(among=None):
 
 
 def perturbation_task(*keys):
-    """Cells of the task, and the other keys of its settings that a job reads: an edit of the rest reruns nothing."""
-    return as_json(STUDY.benchmarks.perturbation.model_dump(mode="json", include={"quality", "genes", *keys}))
+    """Cells of the task, and the other keys of its settings that a job reads: an edit of the rest reruns nothing.
+
+    What is said of a dataset whose file is not there is left out.
+    """
+    task = STUDY.benchmarks.perturbation.model_dump(mode="json", include={"quality", "genes", *keys})
+    for key in {"holdouts", "by_dataset"} & set(task):
+        task[key] = {name: value for name, value in task[key].items() if name not in ABSENT}
+    return as_json(task)
 
 
 def tidy_files(among=None):
