@@ -140,8 +140,8 @@ def test_cells_drawn_of_a_species_are_like_real_ones_of_it(trained):
     for kind, other in ((HUMAN, MOUSE), (MOUSE, HUMAN)):
         right, wrong = distance(drawn[kind], real[kind]), distance(drawn[other], real[kind])
         between = distance(real[other], real[kind])
-        assert right < 0.15 * between, (kind, right, wrong, between)
-        assert right < 0.15 * wrong, (kind, right, wrong, between)
+        assert right < 0.1 * between, (kind, right, wrong, between)
+        assert right < 0.1 * wrong, (kind, right, wrong, between)
     moved = real[MOUSE].mean(0) - real[HUMAN].mean(0)
     assert np.corrcoef(drawn[MOUSE].mean(0) - drawn[HUMAN].mean(0), moved)[0, 1] > 0.95
 
