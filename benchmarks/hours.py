@@ -24,6 +24,8 @@ from scfm.models.lingshu.network import Network as LingshuNetwork
 from scfm.models.lingshu.settings import Lingshu
 from scfm.models.pulsar.network import Network as PulsarNetwork
 from scfm.models.pulsar.settings import Pulsar
+from scfm.models.stack.network import Network as StackNetwork
+from scfm.models.stack.settings import Stack
 from scfm.models.system import SystemSettings
 from scfm.pretrain.settings import Run, parse_run
 from scfm.settings import read_yaml
@@ -51,28 +53,32 @@ COLUMNS = (
 )
 
 
-def network_of(model: SystemSettings) -> nn.Module:
+def network_of(model: SystemSettings, genes: int = GENES) -> nn.Module:
     """The network of a run at its start."""
     if isinstance(model, Bmfm):
         tree = torch.ones(1, CLASSES["cell_type"], dtype=torch.bool)
-        return BmfmNetwork(model, GENES, tree, 0, classes=CLASSES, lineage=tree)
+        return BmfmNetwork(model, genes, tree, 0, classes=CLASSES, lineage=tree)
     if isinstance(model, Lingshu):
-        return LingshuNetwork(model, GENES, {}, seed=0)
-    kind = PulsarNetwork if isinstance(model, Pulsar) else CellplmNetwork
-    return kind(model, GENES, datasets=1, seed=0)
+        return LingshuNetwork(model, genes, {condition.column: ["a"] for condition in model.conditions}, seed=0)
+    kind = PulsarNetwork if isinstance(model, Pulsar) else StackNetwork if isinstance(model, Stack) else CellplmNetwork
+    return kind(model, genes, datasets=1, seed=0)
 
 
-def cost(model: SystemSettings, mode: str, cells: int) -> tuple[float, float]:
+def cost(model: SystemSettings, mode: str, cells: int, genes: int = GENES) -> tuple[float, float]:
     """Tokens of a cell, and operations of a step on it, backward pass included: means over cells like the Census's.
 
-    The cells are one set of a system that reads sets; of PULSAR one donor has as many as it reads of each.
+    The cells are one set of a system that reads sets, in the second phase of STACK with a control for each cell under
+    a condition; of PULSAR one donor has as many as it reads of each.
     """
     cells = model.sampling.cells if isinstance(model, Pulsar) else cells
     labels = {"set": np.zeros(cells, np.int64)}
     if isinstance(model, Pulsar):
         labels["vector"] = np.random.default_rng(0).normal(size=(cells, model.width)).astype(np.float32)
-    batch = ragged(cells_of(census_lengths(cells), GENES), {} if isinstance(model, Bmfm) else labels)
-    network, measured = network_of(model), torch.ones(1, GENES, dtype=torch.bool)
+    if isinstance(model, Stack) and model.prompt:
+        labels |= {model.prompt.condition: np.arange(cells) % 2, model.prompt.cell_type: np.zeros(cells, np.int64)}
+    lengths = np.minimum(census_lengths(cells), genes // 2)
+    batch = ragged(cells_of(lengths, genes), {} if isinstance(model, Bmfm) else labels)
+    network, measured = network_of(model, genes), torch.ones(1, genes, dtype=torch.bool)
     view = network.view(batch, measured, torch.Generator().manual_seed(0), mode)
     return view.tokens / cells, network.flops(view).item() / cells
 

@@ -13,6 +13,7 @@ from scfm.sheet import CommaList, Maybe, read_sheet
 UNKNOWN = "unknown"
 OBS = (
     "dataset_id",
+    "organism",
     "donor_id",
     "tissue",
     "tissue_general",
@@ -26,7 +27,7 @@ OBS = (
     "split",
 )
 """Columns of `scfm.deposit.read_deposit(...).obs`; `split` is empty and the others are "unknown" where the deposit
-says nothing."""
+says nothing. `organism` is the species as the Census writes it: homo_sapiens."""
 
 Task = Literal[
     "integration",
@@ -159,6 +160,11 @@ class Dataset(Settings):
     def species(self) -> str:
         """The organism as the Census writes it: homo_sapiens."""
         return species_of(self.organism)
+
+    @property
+    def gene_species(self) -> str:
+        """The species whose genes the deposit names."""
+        return self.species
 
 
 def species_of(organism: str) -> str:

@@ -190,7 +190,7 @@ def common_obs(obs: "pd.DataFrame", dataset: Dataset, path: Path) -> "pd.DataFra
     import pandas as pd
 
     common = pd.DataFrame(UNKNOWN, index=obs.index.astype(str), columns=list(OBS))
-    common["dataset_id"], common["split"] = dataset.name, ""
+    common["dataset_id"], common["organism"], common["split"] = dataset.name, dataset.species or UNKNOWN, ""
     for name in ("tissue", "tissue_general", "assay", "condition", "disease", "sex"):
         if name in obs:
             common[name] = _column(obs, name, name, path).to_numpy()

@@ -73,7 +73,7 @@ class Study:
         self._check_sides(path)
         self._check_source(path)
         check_runs(self.runs, self.file.runs, path)
-        self.predicting = predicting_runs(self.runs, self.benchmarks.perturbation.systems, path)
+        self.predicting = predicting_runs(self.runs, self.benchmarks.perturbation, path)
 
     def _override(self, model: type[Settings], key: str, path: Path) -> Any:
         base = getattr(self.shared, key).model_dump(mode="json", exclude_unset=True)
@@ -274,10 +274,10 @@ class Study:
 
     @property
     def species(self) -> set[str]:
-        """Species of the cells of the corpus, as the Census writes them."""
+        """Species whose genes the sources of the corpus name, as the Census writes them."""
         source = self.corpus.source
         if source.kind == "files":
-            return {self.sheet[name].species for name in source.datasets}
+            return {HUMAN if self.use(name).human_names else self.sheet[name].species for name in source.datasets}
         return {getattr(source, "organism", HUMAN)}
 
     @property

@@ -123,7 +123,7 @@ def test_a_run_without_prompts_makes_no_atlas(prepared, tmp_path):
 
 
 def test_a_study_names_a_run_and_datasets_that_it_has():
-    runs = predicting_runs({"stack": run_of(), "plain": run_of(None)}, {}, "study")
+    runs = predicting_runs({"stack": run_of(), "plain": run_of(None)}, PerturbationTask(), "study")
     atlas = AtlasTask(run="stack", screen="s", reference="r")
     check_atlas(None, runs, ())
     check_atlas(atlas, runs, ("s", "r"))

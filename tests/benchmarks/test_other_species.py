@@ -56,6 +56,7 @@ def test_one_to_one_orthologs_rename_genes_and_others_are_dropped_and_counted(tm
     path = deposit(tmp_path / "d.h5ad", ["Cd4", "B220", "Lyz1", "Lyz2", "Two", "Xist"], ["", "ENSMUSG2.3", *[""] * 4])
     adata = prepare(path, settings(), HGNC, orthologs=PAIRS)
     assert adata.var_names.tolist() == ["CD4", "MS4A1"]
+    assert set(adata.obs["organism"]) == {"mus_musculus"}
     assert adata.X[0].toarray().tolist() == [[1, 2]]
     facts = adata.uns["scfm"]
     assert {key: facts[key] for key in facts if key.startswith("genes_")} == {

@@ -8,7 +8,7 @@ from scipy.sparse import csr_matrix
 from small_stack import PROMPT, RUN, TRAINING
 from typer.testing import CliRunner
 
-from scfm.benchmarks.anew import predicting_runs
+from scfm.benchmarks.anew import predicting_runs, run_on
 from scfm.benchmarks.commands import app
 from scfm.benchmarks.fold_shards import write_fold
 from scfm.benchmarks.perturbation import ANEW, perturbation
@@ -51,8 +51,12 @@ def task(*holdouts, **changes):
     return PerturbationTask(holdouts={"s": holdouts}, quality=quality, predicted=6, **changes)
 
 
+def laid(runs, systems, **keys):
+    return predicting_runs(runs, PerturbationTask(systems=systems, **keys), "study")
+
+
 def prompted(run=RUN):
-    return predicting_runs({"stack": parse_run(run, "run")}, {"stack": {"model": {"prompt": PROMPT}}}, "study")["stack"]
+    return laid({"stack": parse_run(run, "run")}, {"stack": {"model": {"prompt": PROMPT}}})["stack"]
 
 
 def test_shards_of_a_fold_hold_its_training_cells_alone(adata, tmp_path):
@@ -117,7 +121,7 @@ def test_a_system_that_goes_by_names_learns_from_controls_of_held_out_background
     told = {"model": {"conditions": [{"column": "background"}, {"column": "perturbation", "control": "control"}]}}
     small = {"tokens": 16, "transformer": {"group": 4, "hidden": 8, "layers": 1, "heads": 2, "ffn": 8}}
     run = parse_run({"system": "lingshu", "model": small, "training": TRAINING}, "run")
-    run = predicting_runs({"lingshu": run}, {"lingshu": told}, "study")["lingshu"]
+    run = laid({"lingshu": run}, {"lingshu": told})["lingshu"]
     prompted = Holdout(prompted=True, test=0.3)
     made = predict([path], run, task(Holdout(**BACKGROUNDS), prompted), "lingshu", 0, tmp_path / "work", 0)
     assert set(made.obs["split"]) == {"backgrounds"}
@@ -143,16 +147,48 @@ def test_nothing_to_predict_is_a_sentence(path, tmp_path):
 def test_runs_that_predict():
     run = parse_run(RUN, "run")
     control = run.model_copy(update={"trained": False})
-    assert not predicting_runs({"stack": run}, {}, "study")
+    assert not laid({"stack": run}, {})
     override = {"stack": {"model": {"prompt": PROMPT}, "training": {"epochs": 3}}}
-    found = predicting_runs({"stack": run, "random": control}, override, "study")
+    found = laid({"stack": run, "random": control}, override)
     assert list(found) == ["stack"]
     assert found["stack"].training.epochs == 3
     assert found["stack"].training.batch_cells == 32
     with pytest.raises(ScfmError, match=r"perturbation.systems: 'stak' is no system; choose among bmfm, cellplm"):
-        predicting_runs({"stack": run}, {"stak": {}}, "study")
+        laid({"stack": run}, {"stak": {}})
     with pytest.raises(ScfmError, match=r"run 'stack': unknown key 'model.promt'; did you mean 'prompt'"):
-        predicting_runs({"stack": run}, {"stack": {"model": {"promt": {}}}}, "study")
+        laid({"stack": run}, {"stack": {"model": {"promt": {}}}})
+
+
+def test_keys_of_one_dataset_are_laid_over_those_of_the_system():
+    systems = {"stack": {"model": {"prompt": PROMPT}, "training": {"epochs": 3}}}
+    keys = {"by_dataset": {"s": {"stack": {"training": {"epochs": 5}}}}}
+    run = laid({"stack": parse_run(RUN, "run")}, systems, **keys)["stack"]
+    asked = task(Holdout(**BACKGROUNDS), **keys)
+    assert [run_on(run, name, asked).training.epochs for name in ("s", "another")] == [5, 3]
+    assert run_on(run, "s", asked).model == run.model
+    with pytest.raises(ScfmError, match=r"by_dataset.s, run 'stack': unknown key 'training.epoch'"):
+        laid({"stack": run}, systems, by_dataset={"s": {"stack": {"training": {"epoch": 5}}}})
+    without = task(Holdout(**BACKGROUNDS), by_dataset={"s": {"stack": {"model": {"prompt": None}}}})
+    with pytest.raises(ScfmError, match=r"by_dataset.s.stack: it predicts no perturbed cells with these keys"):
+        run_on(run, "s", without)
+
+
+def test_the_folds_of_a_dataset_are_trained_by_its_keys(path, tmp_path, monkeypatch):
+    from scfm.benchmarks import predict as module
+
+    epochs, own = [], module.predict_fold
+
+    def watch(fold, run, *rest):
+        epochs.append(run.training.epochs)
+        return own(fold, run, *rest)
+
+    monkeypatch.setattr(module, "predict_fold", watch)
+    settings = task(Holdout(**BACKGROUNDS), by_dataset={"s": {"stack": {"training": {"epochs": 1}}}})
+    predict([path], prompted(), settings, "stack", 0, tmp_path / "work", 0)
+    assert epochs == [1, 1]
+    elsewhere = task(Holdout(**BACKGROUNDS), by_dataset={"t": {}})
+    with pytest.raises(ScfmError, match=r"perturbation.by_dataset: dataset 't' is not among s; correct it"):
+        predict([path], prompted(), elsewhere, "stack", 0, tmp_path / "work", 0)
 
 
 def test_hold_outs_of_one_name_are_refused():

@@ -34,7 +34,7 @@ def test_from_the_synthetic_census_to_shards(tmp_path):
     select = {"qc": {"min_counts": 50}, "exclude_datasets": [], "sampling": [], "layout": {}, "shard_cells": 300}
     lines = [call("synthesize", "--settings", json.dumps(SOURCE), "--out", tmp_path / "s")]
     names = corpus_names(Synthetic(**SOURCE))
-    rows = as_json(BuildSettings(datasets=[dataset_row(n) for n in names]))
+    rows = as_json(BuildSettings(datasets=[dataset_row(n).model_dump() for n in names]))
     soma = ("--soma", tmp_path / "soma")
     lines.append(
         call("build", "--settings", rows, "--out", tmp_path / "soma", *(tmp_path / "s" / f"{n}.h5ad" for n in names))

@@ -65,6 +65,19 @@ def test_what_a_run_cannot_predict_is_said(files, tmp_path):
     assert (row["pairs"], row["cells"], row["score"]) == (8, 40, "")
 
 
+def test_a_dataset_without_its_file_says_which_it_needs(files, tmp_path):
+    table = perturbation_table(read_tidy(files), {"norman": "deposits/norman.h5ad"})
+    row = table.iloc[-1]
+    assert (row["dataset"], row["held_out"], row["prediction"]) == ("norman", "needs deposits/norman.h5ad", "")
+    assert pd.isna(row["pairs"])
+    assert len(table) == 6
+    done = CliRunner().invoke(
+        app, ["table", "perturbation", "--needs", "norman=deposits/norman.h5ad", "--out", str(tmp_path / "out.csv")]
+    )
+    assert done.exit_code == 0, done.output
+    assert pd.read_csv(tmp_path / "out.csv")["held_out"].tolist() == ["needs deposits/norman.h5ad"]
+
+
 def test_no_such_row_is_one_sentence(files):
     with pytest.raises(ScfmError, match="no measurement of task perturbation"):
         perturbation_table(read_tidy(files).assign(task="probe"))

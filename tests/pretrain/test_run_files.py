@@ -43,6 +43,13 @@ def test_the_second_stage_of_donors_differs_from_the_first_in_its_start_and_its_
     assert first == second
 
 
+def test_the_run_of_several_species_differs_from_lingshu_in_that_it_is_told_the_species(run):
+    plain, told = (run(name).model_dump(exclude={"description"}) for name in ("lingshu", "lingshu_species"))
+    assert told["model"].pop("conditions") == ({"column": "organism", "control": None},)
+    assert plain["model"].pop("conditions") == ()
+    assert told == plain
+
+
 def test_the_curriculum_is_decoding_alone_for_three_of_eight_epochs(run):
     for head in run("wced_multitask").model.heads:
         assert [head.weight_at(epoch) for epoch in range(8)] == [0, 0, 0, 1, 1, 1, 1, 1]

@@ -17,7 +17,7 @@ def steps(monkeypatch):
     import steps
 
     yield steps
-    for name in ("steps", "generate", "prepare", "embed", "train", "memory", "hours", "systems"):
+    for name in ("steps", "generate", "prepare", "embed", "train", "memory", "hours", "fold_hours", "systems"):
         sys.modules.pop(name, None)
 
 
@@ -125,3 +125,17 @@ def test_networks_of_systems_are_alike_in_size_and_projected(steps):
     pulsar = parse_run({"system": "pulsar", "model": {"width": 16, "sampling": {"cells": 40}}}, "test").model
     assert hours.cost(pulsar, "train", 3)[1] > 0
     assert hours.cells_of_a_pass(pulsar)["train"] == 40 * hours.DONORS["train"]
+
+
+def test_trainings_anew_cost_cells_times_epochs_times_folds(steps):
+    import fold_hours
+
+    from scfm.pretrain.settings import parse_run
+
+    sizes = {"modules": 8, "width": 4, "layers": 1, "heads": 2, "set_heads": 2, "ffn": 8}
+    model = {"transformer": sizes, "sets": {"by": ["arm"], "cells": 60}, "prompt": {"rows": 20, "genes": 50}}
+    stack = parse_run({"system": "stack", "model": model, "training": {"epochs": 4}}, "test")
+    step, total = fold_hours.operations(stack, fold_hours.Screen(100, 300, 3))
+    assert total == pytest.approx(step * 100 * 4 * 3)
+    plain = parse_run({"system": "stack", "model": model | {"prompt": None}, "training": {"epochs": 4}}, "test")
+    assert step < fold_hours.operations(plain, fold_hours.Screen(100, 300, 3))[0], "a window is a third of the set"

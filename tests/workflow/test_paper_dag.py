@@ -1,12 +1,14 @@
 """`snakemake --profile slurm all`: the paper study as a dry-run, without network."""
 
+import json
 import re
+import shlex
 
 import pytest
 
 LOCAL = {"run_settings", "manifest"}
 TRAINING = {"train", "train_system"}
-GPU = TRAINING | {"vectors", "embed", "embed_donors", "ontology", "finetune"}
+GPU = TRAINING | {"vectors", "embed", "embed_donors", "ontology", "finetune", "predict"}
 NO_NETWORK = """
 import socket
 
@@ -135,6 +137,10 @@ def test_donor_vectors_stand_on_the_cell_vectors_of_a_trained_run(jobs):
         "random_cellplm",
         "pulsar",
         "pulsar_blood",
+        "stack",
+        "random_stack",
+        "lingshu",
+        "random_lingshu",
     }
 
 
@@ -142,6 +148,65 @@ def test_systems_of_sets_that_offer_a_vector_for_it_are_fine_tuned(jobs):
     tuned = {job.wildcards["run"] for job in jobs if job.rule == "finetune"}
     assert {"wced", "cellplm", "random_cellplm"} <= tuned
     assert not {"pulsar", "pulsar_blood"} & tuned
+
+
+SCREENS = "deposits/scperturb"
+
+
+def asked(clone, words, name=""):
+    """Words of the one command that calls a part of the library, about `name`."""
+    done = clone.run("--profile", "slurm", "all", "-n", "--printshellcmds")
+    assert done.returncode == 0, done.stdout
+    lines = [line for line in done.stdout.splitlines() if f"scfm {words} " in line and name in line]
+    (command,) = {tuple(shlex.split(line)) for line in lines}
+    return command
+
+
+def test_perturbed_cells_are_predicted_by_both_systems(jobs):
+    (*predicted,) = (job for job in jobs if job.rule == "predict")
+    assert {job.name for job in predicted} == {"predict stack/0", "predict lingshu/0"}
+    here = {f"results/paper/benchmarks/datasets/{name}.h5ad" for name in ("kang_ifnb", "perturb_norman")}
+    assert all(set(job.input) == here for job in predicted), "of the screens those whose files are there"
+    scored = {job.name for job in jobs if job.rule == "perturbation"}
+    assert scored == {"perturbation baselines/0", "perturbation stack/0", "perturbation lingshu/0"}
+    assert any(path.endswith("tables/perturbation.csv") for job in jobs for path in job.output)
+
+
+def test_screens_without_their_files_are_named_in_the_table_and_asked_of_nobody(fresh):
+    table = asked(fresh, "paper table perturbation")
+    needs = dict(
+        word.split("=") for word in table if word.startswith(("norman=", "replogle", "vcc", "sciplex3=", "adamson"))
+    )
+    assert needs == {
+        "norman": f"{SCREENS}/NormanWeissman2019_filtered.h5ad",
+        "adamson": f"{SCREENS}/AdamsonWeissman2016_GSM2406681_10X010.h5ad",
+        "replogle_k562": f"{SCREENS}/ReplogleWeissman2022_K562_essential.h5ad",
+        "replogle_rpe1": f"{SCREENS}/ReplogleWeissman2022_rpe1.h5ad",
+        "vcc_h1": "deposits/virtual_cell_challenge/adata_Training.h5ad",
+        "sciplex3": "deposits/GSE139944",
+    }
+    command = asked(fresh, "benchmarks predict", "--run lingshu")
+    task = json.loads(command[command.index("--settings") + 1])
+    assert set(task["holdouts"]) == {"kang_ifnb", "perturb_norman"}
+    assert set(task["by_dataset"]) == {"kang_ifnb", "perturb_norman"}
+    assert task["by_dataset"]["kang_ifnb"]["lingshu"]["model"]["sampling"]["guidance"] == 3.0
+    run = json.loads(command[command.index("--run-settings") + 1])
+    assert (run["model"]["sampling"]["guidance"], run["model"]["sampling"]["conditional_steps"]) == (2.0, 3)
+
+
+def test_a_screen_whose_file_is_there_is_prepared_and_predicted(fresh):
+    path = fresh.folder / SCREENS / "NormanWeissman2019_filtered.h5ad"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    (fresh.folder / "deposits" / "GSE139944").mkdir()
+    jobs = {job.name: job for job in fresh.jobs("--profile", "slurm", "all")}
+    assert f"{SCREENS}/NormanWeissman2019_filtered.h5ad" in jobs["prepare norman"].input
+    assert "results/paper/benchmarks/datasets/norman.h5ad" in jobs["predict stack/0"].input
+    command = asked(fresh, "benchmarks predict", "--run stack")
+    task, run = (json.loads(command[command.index(word) + 1]) for word in ("--settings", "--run-settings"))
+    assert set(task["holdouts"]) == {"kang_ifnb", "perturb_norman", "norman", "sciplex3"}
+    assert run["model"]["prompt"]["rows"] == 512
+    assert int(jobs["predict stack/0"].resources["mem_mb"]) >= 64000
 
 
 @pytest.mark.parametrize("name", ["account", "partition"])

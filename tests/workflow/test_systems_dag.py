@@ -78,7 +78,7 @@ def test_systems_that_predict_perturbed_cells_are_trained_anew_and_scored(jobs):
     assert jobs["perturbation baselines/0"].input == [prepared]
     scores = jobs["perturbation stack/0"]
     assert scores.input == [prepared, *jobs["predict stack/0"].output]
-    table = jobs["table_from_tidy perturbation"]
+    table = jobs["table_with_needs perturbation"]
     assert {f"{RESULTS}/benchmarks/perturbation/{model}/0.csv" for model in ("baselines", "stack")} <= set(table.input)
     assert f"{RESULTS}/tables/perturbation.csv" in jobs["table_pages"].input
     assert prepared not in jobs["embed stack/0"].input, "the task reads no vectors"

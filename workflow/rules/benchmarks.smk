@@ -17,8 +17,9 @@ rule prepare:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        # Screens in full are of hundreds of thousands of cells.
+        mem_mb=lambda w: 64000 if PAPER_SCALE and "perturbation" in STUDY.tasks(w.dataset) else 4000,
+        runtime=lambda w: 120 if PAPER_SCALE and "perturbation" in STUDY.tasks(w.dataset) else 30,
     params:
         settings=lambda w: as_json(STUDY.preparation(w.dataset)),
         library=lambda w, input: f"--library {input.library}" if input.library else "",

@@ -51,7 +51,6 @@ FROM_TIDY = {
     "ontology": "ontology",
     "donors": "donors",
     "imputation": "imputation",
-    "perturbation": "perturbation",
     "controls": "controls",
     "ranks": "ranks",
 }
@@ -112,8 +111,12 @@ def corpus_deposits():
 
 def deposit_rows():
     """Their rows of the sheet of datasets."""
-    rows = map(dataset_row, SYNTHETIC_CELLS) if STUDY.synthetic else (STUDY.sheet[n] for n in SOURCE.datasets)
-    return as_json(BuildSettings(datasets=tuple(rows)))
+    if STUDY.synthetic:
+        rows = [dataset_row(name).model_dump() for name in SYNTHETIC_CELLS]
+    else:
+        named = {name: STUDY.use(name).human_names for name in SOURCE.datasets}
+        rows = [STUDY.sheet[name].model_dump() | {"human_names": human} for name, human in named.items()]
+    return as_json(BuildSettings(datasets=rows))
 
 
 def store():
@@ -260,8 +263,14 @@ def perturbation_files(among=None):
 
 
 def perturbation_task(*keys):
-    """Cells of the task, and the other keys of its settings that a job reads: an edit of the rest reruns nothing."""
-    return as_json(STUDY.benchmarks.perturbation.model_dump(mode="json", include={"quality", "genes", *keys}))
+    """Cells of the task, and the other keys of its settings that a job reads: an edit of the rest reruns nothing.
+
+    What is said of a dataset whose file is not there is left out.
+    """
+    task = STUDY.benchmarks.perturbation.model_dump(mode="json", include={"quality", "genes", *keys})
+    for key in {"holdouts", "by_dataset"} & set(task):
+        task[key] = {name: value for name, value in task[key].items() if name not in ABSENT}
+    return as_json(task)
 
 
 def tidy_files(among=None):

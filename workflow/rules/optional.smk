@@ -1,7 +1,7 @@
 # Datasets that a study may lack, and the tables that say so.
 
 # Tables of tasks whose datasets may be missing, with the published figures that they show.
-WITH_NEEDS = {"moa": ["config/published/figure6.csv"], "disease": []}
+WITH_NEEDS = {"moa": ["config/published/figure6.csv"], "disease": [], "perturbation": []}
 
 
 def absent():
@@ -17,9 +17,14 @@ ABSENT = absent()
 
 def asks_for(task):
     """Whether the study names a dataset for a task, be its file there or not."""
-    return any(task in STUDY.tasks(name) for name in STUDY.named("benchmark"))
+    return any(task in STUDY.tasks(name) for name in STUDY.evaluated)
 
 
 def needed(task):
     """Options that name the datasets of a task whose files are not there."""
     return [f"--needs {name}={path}" for name, path in ABSENT.items() if task in STUDY.tasks(name)]
+
+
+def files_with_needs(table):
+    """Tidy tables behind such a table."""
+    return perturbation_files() if table == "perturbation" else task_files(table)

@@ -25,7 +25,6 @@ def table_files():
     there["donors"] = task_files("donor")
     there["systems"] = published_systems()
     there["imputation"] = count_files()
-    there["perturbation"] = perturbation_files()
     there |= {"generation": generation_files(), "cytokine": cytokine_files()}
     there |= {task: asks_for(task) for task in WITH_NEEDS}
     there |= dict.fromkeys((f"table{number}" for number in range(9, 14)), prepared("clustering"))

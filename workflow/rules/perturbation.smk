@@ -66,11 +66,11 @@ rule predict:
     threads: STUDY.shared.threads
     resources:
         **gpus(lambda w: min(GPUS, 1)),
-        mem_mb=64000 if PAPER_SCALE else 6000,
+        mem_mb=128000 if PAPER_SCALE else 6000,
         runtime=2880 if PAPER_SCALE else 120,
     params:
         run=lambda w: as_json(STUDY.predicting[w.run].model_dump(mode="json", exclude={"description"})),
-        settings=perturbation_task("holdouts", "predicted", "validation"),
+        settings=perturbation_task("holdouts", "by_dataset", "predicted", "validation"),
         work=lambda w, output: WORK / "predict" / w.run / w.seed,  # elsewhere is no reason to train again
         device=STUDY.shared.device,
         code=lambda w: code("scfm.benchmarks.embedding_commands:predict", training_code(w.run)[1]),
@@ -97,8 +97,8 @@ rule perturbation:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=128000 if PAPER_SCALE else 8000,
+        runtime=1440 if PAPER_SCALE else 240,
     params:
         study=STUDY.name,
         settings=perturbation_task("holdouts", "scoring"),
@@ -127,8 +127,8 @@ rule deltas:
     conda:
         "../../envs/analysis.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=128000 if PAPER_SCALE else 8000,
+        runtime=240 if PAPER_SCALE else 60,
     params:
         predictions=options("--predictions", first_predictions()),
         settings=perturbation_task("holdouts", "shown"),
@@ -141,7 +141,7 @@ rule deltas:
 # A table of tidy results says which file it needs, if one is missing.
 rule table_with_needs:
     input:
-        tidy=lambda w: task_files(w.table),
+        tidy=lambda w: files_with_needs(w.table),
         published=lambda w: WITH_NEEDS[w.table],
     output:
         report(RESULTS / "tables" / "{table}.csv", category="tables", caption=f"{REPORTS}/{{table}}.rst"),
@@ -154,10 +154,10 @@ rule table_with_needs:
     conda:
         "../../envs/analysis.yaml"
     params:
-        tidy=lambda w: options("--tidy", task_files(w.table)),
+        tidy=lambda w: options("--tidy", files_with_needs(w.table)),
         needs=lambda w: needed(w.table),
         published=lambda w: options("--published", WITH_NEEDS[w.table]),
-        code=code("scfm.paper.optional_commands:moa", "scfm.paper.optional_commands:disease"),
+        code=code(*(f"scfm.paper.optional_commands:{table}" for table in WITH_NEEDS)),
     shell:
         "python -m scfm paper table {wildcards.table} {params.tidy} {params.published} {params.needs} --out {output}"
         " 2>&1 | tee {log}"

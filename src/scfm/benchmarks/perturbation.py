@@ -89,8 +89,9 @@ def asked_datasets(paths: Sequence[Path], settings: PerturbationTask) -> "dict[s
     found = {str(adata.uns["scfm"]["name"]): adata for adata in every if asked(adata.uns["scfm"], "perturbation")}
     if not found:
         raise ScfmError("no dataset is asked for perturbation; add 'perturbation' to the tasks of one")
-    if strange := sorted(set(settings.holdouts) - set(found)):
-        raise ScfmError(f"perturbation.holdouts: dataset '{strange[0]}' is not among {', '.join(found)}; correct it")
+    for key in ("holdouts", "by_dataset"):
+        if strange := sorted(set(getattr(settings, key)) - set(found)):
+            raise ScfmError(f"perturbation.{key}: dataset '{strange[0]}' is not among {', '.join(found)}; correct it")
     return found
 
 

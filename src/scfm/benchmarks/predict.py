@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scfm.benchmarks.anew import run_on
 from scfm.benchmarks.fold_shards import write_fold
 from scfm.benchmarks.perturbation import ANEW, WHERE, asked_datasets, cells_of
 from scfm.benchmarks.task_settings import PerturbationTask
@@ -56,7 +57,8 @@ def predict(
     """Predicted cells of every held-out pair that the system has a way to predict, of all datasets.
 
     Args:
-        datasets: prepared datasets. run: as it is trained on each fold. name: of the run, for messages.
+        datasets: prepared datasets. run: as it is trained on each fold, but for what `settings.by_dataset` says.
+        name: of the run, for messages.
         work: folder of checkpoints. devices: 1 to train and predict on a GPU, 0 on the CPU.
         code: digest of the code, a checkpoint of other code is not resumed.
 
@@ -66,27 +68,27 @@ def predict(
         a line that says so.
 
     Raises:
-        ScfmError: nothing can be predicted; what `scfm.benchmarks.perturbation.cells_of`, `hold_out`, the training, the
-            system's `predict` and `check_predictions` raise.
+        ScfmError: nothing can be predicted; what `scfm.benchmarks.perturbation.cells_of`, `run_on`, `hold_out`, the
+            training, the system's `predict` and `check_predictions` raise.
     """
     import anndata
 
     parts = []
     for dataset, adata in asked_datasets(datasets, settings).items():
-        cells = cells_of(adata, settings)
+        cells, own = cells_of(adata, settings), run_on(run, dataset, settings)
         for holdout in settings.holdouts.get(dataset, (Holdout(),)):
             folds = [
                 Fold((dataset, holdout.name, fold), cells, sides)
                 for fold, sides in hold_out(cells.obs, holdout).items()
             ]
-            if unseen := sorted(set().union(*(not_known(fold, run) for fold in folds))):
+            if unseen := sorted(set().union(*(not_known(fold, own) for fold in folds))):
                 print(
                     f"{name}/{seed}: {dataset}, {holdout.name}: left out, for it is shown no cell of '{unseen[0]}'"
                     + (f", nor of {len(unseen) - 1} others" if len(unseen) > 1 else ""),
                     file=sys.stderr,
                 )
                 continue
-            parts += [predict_fold(fold, run, settings, name, seed, work, devices, code) for fold in folds]
+            parts += [predict_fold(fold, own, settings, name, seed, work, devices, code) for fold in folds]
     if not parts:
         raise ScfmError(
             f"run '{name}': it predicts perturbations that it is shown elsewhere or partner by partner, by "

@@ -46,10 +46,10 @@ def prepare(
 
     Returns:
         AnnData: X CSR float32 [cells, genes], values as deposited; var_names approved symbols, unique; obs strings
-        dataset, cell_type, cell_type_ontology_term_id, batch, donor, split, condition, those of `PERTURBED`, sample and
-        `target_<column>` that the dataset names, bool contaminated, and float x and y if the deposit has coordinates
-        (first two columns of `obsm["spatial"]`); uns["scfm"] a flat mapping of facts and counts of what was left out.
-        Cells without any known gene are left out.
+        dataset, organism, cell_type, cell_type_ontology_term_id, batch, donor, split, condition, those of `PERTURBED`,
+        sample and `target_<column>` that the dataset names, bool contaminated, and float x and y if the deposit has
+        coordinates (first two columns of `obsm["spatial"]`); uns["scfm"] a flat mapping of facts and counts of what
+        was left out. Cells without any known gene are left out.
 
     Raises:
         ScfmError: what `read_deposit` raises; coordinates that are none; no orthologs of another species; no known
@@ -178,7 +178,7 @@ def _one_name_a_batch(deposit: "AnnData", winners: "pd.Index", others: "pd.DataF
 
 def _obs(deposit: "pd.DataFrame", settings: Preparation, path: Path) -> "pd.DataFrame":
     obs = deposit.rename(columns={"dataset_id": "dataset", "donor_id": "donor"})
-    columns = ["dataset", "cell_type", "cell_type_ontology_term_id", "batch", "donor", "split", "condition"]
+    columns = ["dataset", "organism", "cell_type", "cell_type_ontology_term_id", "batch", "donor", "split", "condition"]
     columns += [name for name in obs if name in (*PERTURBED, "sample") or name.startswith(TARGET)]
     obs = obs[columns].copy()
     marked = settings.contaminated

@@ -221,6 +221,8 @@ class PerturbationTask(Settings):
     systems: dict[str, dict[str, Any]] = {}
     """System to keys laid over its runs: with them a run that predicts is trained anew on the training cells of each
     fold, and on no cell of the corpus."""
+    by_dataset: dict[str, dict[str, dict[str, Any]]] = {}
+    """Dataset to system to keys laid over those of `systems` on the dataset's folds: another guidance, fewer epochs."""
     predicted: Annotated[int, Field(ge=2)] = 100
     """Cells that a run predicts of each held-out pair of background and perturbation."""
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1

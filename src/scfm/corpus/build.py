@@ -54,7 +54,7 @@ def build_soma(paths: Sequence[Path], datasets: Sequence[Dataset], out: Path) ->
         for start, stop in zip(store.starts[:-1], store.starts[1:], strict=True):
             for low in range(start, stop, BLOCK):
                 _counts(x, store, low, min(low + BLOCK, stop))
-        obs = store.obs(0, store.cells).drop(columns="soma_joinid").assign(is_primary_data=True)
+        obs = store.obs(0, store.cells).drop(columns=["soma_joinid", "organism"]).assign(is_primary_data=True)
         _table(experiment, "obs", obs)
         _table(rna, "var", store.features[["feature_id", "feature_name"]])
         _presence(rna, store.measured.to_numpy())

@@ -181,7 +181,7 @@ def _open(path: Path, dataset: Dataset) -> Deposit:
     check_names(pd.Index(var["name"]), path)
     cells = pd.DataFrame(index=range(matrix.shape[0])) if obs is None else obs
     rows = np.flatnonzero(kept_cells(cells, dataset, path))
-    return Deposit(path, dataset, matrix, var.assign(organism=dataset.species), columns, rows)
+    return Deposit(path, dataset, matrix, var.assign(organism=dataset.gene_species), columns, rows)
 
 
 def read_obs(path: Path) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from scfm.corpus.steps import CellField, Count, Sampling
 from scfm.corpus.synthetic_settings import Synthetic
 from scfm.datasets import Dataset
+from scfm.genes import HUMAN
 from scfm.settings import Settings
 
 LONG_TERM_RELEASES = ("2023-05-15", "2023-07-25", "2023-12-15", "2024-07-01", "2025-01-30", "2025-11-08")
@@ -180,10 +181,22 @@ class Corpus(Settings):
     """Attempts at a store that does not answer."""
 
 
+class Deposited(Dataset):
+    """A row of the sheet of datasets as a study puts it into its corpus."""
+
+    human_names: bool = False
+    """Genes of another organism carry the names of their human orthologs already."""
+
+    @property
+    def gene_species(self) -> str:
+        """The species whose genes the deposit names."""
+        return HUMAN if self.human_names else self.species
+
+
 class BuildSettings(Settings):
     """Slice of `corpus build`, and what `corpus scan` and `corpus scatter` know of deposits."""
 
-    datasets: tuple[Dataset, ...]
+    datasets: tuple[Deposited, ...]
     """Rows of the sheet of datasets, one for each file, in the same order."""
 
 

@@ -95,7 +95,7 @@ class SomaStore:
         columns = [name for name in ("soma_joinid", *TEXT, "x", "y") if name in names]
         value_filter = self._checked_filter
         table = self._read(lambda: self._obs(start, stop, columns, value_filter))
-        return common_cells(table.sort_values("soma_joinid", ignore_index=True))
+        return common_cells(table.sort_values("soma_joinid", ignore_index=True).assign(organism=self.organism))
 
     def counts(self, start: int, stop: int, joinids: np.ndarray) -> csr_matrix:
         """Counts of the given cells of [start, stop), CSR [len(joinids), features].

@@ -10,6 +10,7 @@ Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
 CellField = Literal[
     "dataset_id",
+    "organism",
     "donor_id",
     "tissue",
     "tissue_general",

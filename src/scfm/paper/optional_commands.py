@@ -30,6 +30,16 @@ def disease(out: Out, tidy: TidyIfAny = None, needs: Needs = None) -> None:
 
 
 @app.command()
+def perturbation(out: Out, tidy: TidyIfAny = None, needs: Needs = None) -> None:
+    """How well held-out perturbed cells are predicted."""
+    from scfm.paper.tables.perturbation import perturbation_table
+    from scfm.paper.tidy import read_results
+
+    missing = named(needs or [], "--needs")
+    write(perturbation_table(read_results(tidy or []), missing), out, "paper table perturbation")
+
+
+@app.command()
 def systems(
     published: Annotated[list[Path], typer.Option(help="CSV of published figures; repeat for several.")],
     out: Out,

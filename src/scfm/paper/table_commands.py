@@ -191,15 +191,6 @@ def imputation(tidy: TidyFiles, out: Out) -> None:
     write(imputation_table(read_tidy(tidy)), out, "paper table imputation")
 
 
-@tables.command("perturbation")
-def perturbation(tidy: TidyFiles, out: Out) -> None:
-    """How well held-out perturbed cells are predicted."""
-    from scfm.paper.tables.perturbation import perturbation_table
-    from scfm.paper.tidy import read_tidy
-
-    write(perturbation_table(read_tidy(tidy)), out, "paper table perturbation")
-
-
 @tables.command("controls")
 def controls(
     tidy: TidyFiles,
