@@ -1,4 +1,4 @@
-"""STACK's predicted cells: which cells are shown, chains for combinations, and data that cannot be prompted."""
+"""STACK's predicted cells: which cells are shown, pairs from their partners, and data that cannot be prompted."""
 
 import anndata
 import numpy as np
@@ -18,7 +18,7 @@ SIZES = {"modules": 4, "width": 4, "layers": 1, "heads": 2, "set_heads": 2, "ffn
 
 
 class Recorder(torch.nn.Module):
-    """Stands for a network: adds the number of prompt cells to the first gene, and remembers the prompts."""
+    """Stands for a network: shares of genes are those of the prompt's cells together, and it remembers the prompts."""
 
     def __init__(self):
         super().__init__()
@@ -26,9 +26,10 @@ class Recorder(torch.nn.Module):
 
     def generate(self, condition, query, generator):
         self.shown.append(condition)
-        counts = query.clone()
-        counts[:, 0] += len(condition)
-        return Generated(counts.long(), counts[:, 0])
+        share = (condition.sum(0) / condition.sum()).expand_as(query)
+        return Generated(
+            query.long(), -torch.full((len(query),), float(len(self.shown))), share, 1e4 * torch.ones_like(query)
+        )
 
 
 @pytest.fixture
@@ -59,18 +60,25 @@ def test_the_prompt_is_the_perturbation_elsewhere(cells):
     assert set(prompt.obs["perturbation"]) == {"z"}
 
 
-def test_a_combination_is_a_chain_of_its_partners(cells):
+def test_effects_of_partners_multiply(cells):
     network, sides = Recorder(), sides_of(cells)
+    cells.X = csr_matrix(cells.X.toarray() * 100)  # depths at which shares are seen
     first, second = prompts(cells, sides, "b", "y+z")
     assert set(first.obs["background"]) == {"b"}, "y is known in the background itself"
     assert set(second.obs["background"]) == {"a"}
     made = predict(network, cells, sides, asked(("b", "y+z"), ("b", "x")), 25, 0)
-    assert [len(shown) for shown in network.shown] == [10, 10, 10]
+    start = cells[((cells.obs["background"] == "b") & (cells.obs["perturbation"] == "control")).to_numpy()]
+    for shown, expected in zip(network.shown, (first, second, start), strict=False):
+        np.testing.assert_array_equal(shown, expected.X.toarray())
+    assert len(network.shown) == 4
     assert made.shape == (50, GENES)
     assert made.obs["perturbation"].tolist() == ["y+z"] * 25 + ["x"] * 25
+    assert made.obs["confidence"].tolist() == [-2.0] * 25 + [-4.0] * 25, "the least of its partners'"
     assert made.var_names.tolist() == cells.var_names.tolist()
-    start = cells.X[:, 0].toarray()[(cells.obs.background == "b") & (cells.obs.perturbation == "control")].ravel()
-    assert set(made.X[:25, 0].toarray().ravel() - 20) <= set(start), "the controls went through both"
+    y, z, control = (np.asarray(one.X.sum(0)).ravel() for one in (first, second, start))
+    expected = (y / y.sum()) * (z / z.sum()) / (control / control.sum())
+    found = np.asarray(made.X[:25].sum(0)).ravel()
+    np.testing.assert_allclose(found / found.sum(), expected / expected.sum(), rtol=0.05)
 
 
 def test_the_cells_of_the_combination_itself_come_first(cells):

@@ -18,9 +18,8 @@ RAISED = {"G1": 1, "G2": 2}
 SETTINGS = Atlas(cells=30, min_cells=10, prompt=25)
 
 
-def oracle(query, shown, seed):
+def oracle(query, prompt, seed):
     """Stands for a model: adds counts to the gene that the prompt raises, with noise of its own."""
-    (prompt,) = shown
     (name,) = set(prompt.obs["perturbation"])
     rng, counts = np.random.default_rng(seed), query.X.toarray()
     counts += rng.poisson(0.2, counts.shape)

@@ -79,7 +79,7 @@ def atlas(model: "SetModel", screen: Path, reference: Path, settings: Atlas, out
         stored(adata, names[what], model.genes, settings.min_genes, what)
         for what, adata in (("screen", shown), ("reference", rewritten))
     ]
-    return build(lambda query, prompts, seed: rewrite(model.network, query, prompts, seed), *parts, settings, out)
+    return build(lambda query, prompt, seed: rewrite(model.network, query, prompt, seed), *parts, settings, out)
 
 
 def screen_names(adata: "AnnData") -> "pd.DataFrame":

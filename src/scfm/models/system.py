@@ -125,8 +125,8 @@ def load_system(system: str) -> ModuleType:
     in the form of `scfm.perturbation.screen`, genes in the order of the model's, and hold no more than may be shown, no
     test cell; `sides` says of each whether it is for training, a prompt or a control to start from (`train`, `prompt`,
     `query`); `query` is a DataFrame of the held-out pairs, columns background and perturbation. One that predicts by
-    prompts also has `rewrite(network, query, shown, seed)`, which returns the cells of `query` under one prompt after
-    the other, with obs confidence: log odds that a cell is one of those shown.
+    prompts also has `rewrite(network, query, shown, seed)`, which returns the cells of `query` under the prompt
+    `shown`, with obs confidence: log odds that a cell is one of those shown.
 
     And where it draws cells, `generate(network, number, condition, steps, generator)`, which yields counts int64
     [chunk, genes] of so many cells: `condition` maps columns to values, none for cells as such, `steps` is None for

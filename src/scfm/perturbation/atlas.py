@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from scipy.sparse import csr_matrix
 
-Rewrite = Callable[["AnnData", "list[AnnData]", int], "AnnData"]
+Rewrite = Callable[["AnnData", "AnnData", int], "AnnData"]
 """`rewrite` of a system (see `scfm.models.system.load_system`), with its network."""
 
 
@@ -91,7 +91,7 @@ def _blocks(
     rows, query = _query(reference, kind, settings)
     start = None
     for name in plan.perturbations:
-        made = rewrite(query, [_prompt(screen, name, settings)], _seed(settings, "rewrite", kind, name))
+        made = rewrite(query, _prompt(screen, name, settings), _seed(settings, "rewrite", kind, name))
         start = made if start is None else start
         yield name, rows, made, start
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from scfm.errors import ScfmError
-from scfm.perturbation.cells import controls, partners
+from scfm.models.stack.refine import Generated, draw_counts
+from scfm.perturbation.cells import CONTROL, controls, partners
 from scfm.perturbation.predictions import check_perturbations, check_prompt
 from scfm.perturbation.split import PROMPT, TRAIN
 
@@ -24,9 +25,9 @@ def predict(
     """Cells of each held-out pair, rewritten from control cells of its background.
 
     The prompt is the cells of that very perturbation, which are of other backgrounds. A combination that no cell shows
-    is predicted by a chain (ours; the paper has none): the controls are rewritten under a prompt of the first partner's
-    cells, and the result under one of the next; partners in alphabetical order, their cells of the same background
-    where there are some. So what partners do to each other is not foretold.
+    is put together from its partners (ours; the paper has none): a cell's share of each gene is the product of its
+    shares under a prompt of each partner, over that under a prompt of controls to the power of the partners less one,
+    scaled to sum to 1. So effects of partners add up in the logarithm, and what they do to each other is not foretold.
 
     Args and returns: as `scfm.models.system.load_system` says. A background with fewer controls than `number` gives
     each of them several times.
@@ -43,7 +44,10 @@ def predict(
     for background, perturbation in pairs:
         start = cells[controls(cells.obs, background)]
         rows = rng.choice(start.n_obs, number, replace=number > start.n_obs)
-        written = _written(network, start[np.sort(rows)], prompts(cells, sides, background, perturbation), generator)
+        query_cells, shown = start[np.sort(rows)], prompts(cells, sides, background, perturbation)
+        if len(shown) > 1:
+            shown.append(shown_cells(cells, sides, background, CONTROL))
+        written = _written(network, query_cells, shown, generator)
         written.obs = written.obs.assign(background=background, perturbation=perturbation)
         made.append(written)
     out = anndata.concat(made, index_unique="-")
@@ -51,59 +55,70 @@ def predict(
     return out
 
 
-def rewrite(network: "Network", query: "AnnData", shown: "list[AnnData]", seed: int) -> "AnnData":
-    """Cells rewritten under one prompt after the other.
+def rewrite(network: "Network", query: "AnnData", shown: "AnnData", seed: int) -> "AnnData":
+    """Cells rewritten under a prompt.
 
     Args:
         query, shown: X counts, genes in the order of the model's.
 
     Returns:
         AnnData: X CSR float32 integer counts [cells, genes], a row for each of the query's; obs confidence float32, log
-        odds under the last prompt that the cell is one of those shown.
+        odds that the cell is one of those shown.
 
     Raises:
         ScfmError: what `check_prompt` and `Network.generate` raise.
     """
     device = next(network.parameters()).device
-    return _written(network, query, shown, torch.Generator(device).manual_seed(seed))
+    return _written(network, query, [shown], torch.Generator(device).manual_seed(seed))
 
 
 def _written(network: "Network", query: "AnnData", shown: "list[AnnData]", generator: torch.Generator) -> "AnnData":
+    """Under one prompt, or under several of which the last is the control's."""
     import anndata
     import pandas as pd
     from scipy.sparse import csr_matrix
 
     device = next(network.parameters()).device
-    counts, confidence = _table(query, device), None
+    counts, written = _table(query, device), []
     for prompt in shown:
         check_prompt(prompt, query)
-        written = network.generate(_table(prompt, device), counts, generator)
-        counts, confidence = written.counts, written.confidence.cpu().numpy()
-    obs = pd.DataFrame({"confidence": confidence}, index=[str(i) for i in range(query.n_obs)])
-    return anndata.AnnData(csr_matrix(counts.cpu().numpy().astype(np.float32)), obs=obs, var=query.var[[]].copy())
+        written.append(network.generate(_table(prompt, device), counts, generator))
+    made = written[0] if len(written) == 1 else _combined(written[:-1], written[-1], counts.sum(1), generator)
+    obs = pd.DataFrame({"confidence": made.confidence.cpu().numpy()}, index=[str(i) for i in range(query.n_obs)])
+    return anndata.AnnData(csr_matrix(made.counts.cpu().numpy().astype(np.float32)), obs=obs, var=query.var[[]].copy())
+
+
+def _combined(partners: list[Generated], control: Generated, depth: Tensor, generator: torch.Generator) -> Generated:
+    """Cells of the product of their shares; the least of the confidences, the mean of the dispersions."""
+    log_shares = torch.stack([one.share.log() for one in partners])
+    share = (log_shares.sum(0) - (len(partners) - 1) * control.share.log()).softmax(1)
+    dispersion = torch.stack([one.dispersion for one in partners]).mean(0)
+    confidence = torch.stack([one.confidence for one in partners]).min(0).values
+    return Generated(draw_counts(share, dispersion, depth, generator).long(), confidence, share, dispersion)
 
 
 def prompts(cells: "AnnData", sides: np.ndarray, background: str, perturbation: str) -> "list[AnnData]":
-    """Cells to show one after the other: of the perturbation, or of each of its partners.
+    """Cells to show: of the perturbation, or of each of its partners.
 
     Raises:
         ScfmError: none are shown.
     """
-    shown = np.isin(sides, (TRAIN, PROMPT))
-    names = cells.obs["perturbation"].astype(str).to_numpy()
-    asked = [perturbation] if (names[shown] == perturbation).any() else sorted(partners(perturbation))
+    names = cells.obs["perturbation"].astype(str)[np.isin(sides, (TRAIN, PROMPT))]
+    asked = [perturbation] if (names == perturbation).any() else sorted(partners(perturbation))
     if not asked:
         raise ScfmError(f"perturbation '{perturbation}' is none; ask for perturbed cells")
-    check_perturbations(_series(asked), _series(names[shown]))
-    chosen = []
-    for name in asked:
-        own = shown & (names == name)
-        here = own & (cells.obs["background"] == background).to_numpy()
-        chosen.append(cells[here if here.any() else own])
-    return chosen
+    check_perturbations(_series(asked), names)
+    return [shown_cells(cells, sides, background, name) for name in asked]
 
 
-def _series(names: "np.ndarray | list[str]") -> "pd.Series":
+def shown_cells(cells: "AnnData", sides: np.ndarray, background: str, name: str) -> "AnnData":
+    """Cells under a perturbation that may be shown: those of the background where there are some, else all."""
+    own = np.isin(sides, (TRAIN, PROMPT)) & (cells.obs["perturbation"] == name).to_numpy()
+    here = own & (cells.obs["background"] == background).to_numpy()
+    return cells[here if here.any() else own]
+
+
+def _series(names: list[str]) -> "pd.Series":
     import pandas as pd
 
     return pd.Series(names, dtype=object)
