@@ -18,7 +18,6 @@ CORPUS = RESULTS / "corpus"
 SOURCE = STUDY.corpus.source
 BENCHMARKS = RESULTS / "benchmarks"
 CONTAMINATION = BENCHMARKS / "contamination.csv"
-ATLAS = STUDY.benchmarks.perturbation.atlas
 SYNTHETIC_CELLS = corpus_names(STUDY.corpus.source) if STUDY.synthetic else []
 # Written by the synthetic census in the providers' formats.
 SYNTHETIC_ANNOTATION = {
@@ -261,7 +260,10 @@ def perturbation_files(among=None):
 
 def perturbation_task(*keys):
     """Cells of the task, and the other keys of its settings that a job reads: an edit of the rest reruns nothing."""
-    return as_json(STUDY.benchmarks.perturbation.model_dump(mode="json", include={"quality", "genes", *keys}))
+    asked = STUDY.benchmarks.perturbation.model_dump(mode="json", include={"quality", "genes", *keys})
+    if "holdouts" in keys:
+        asked["holdouts"] = {name: own for name, own in asked["holdouts"].items() if name not in ABSENT}
+    return as_json(asked)
 
 
 def tidy_files(among=None):
