@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from scfm.perturbation.growing import Add
 
 PIECE = 1 << 22
-"""Nonzeros written together: every piece is a fragment of each array, and many fragments are slow to read. Writing 8 or 40
-million of them alike takes 640 MB in all."""
+"""Nonzeros written together: every piece is a fragment of each array, and many fragments are slow to read. Writing 8
+million of them takes 640 MB in all, and 40 million as much."""
 
 
 @contextmanager
