@@ -6,6 +6,8 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+import tiledbsoma
+import tiledbsoma.io
 from scipy.sparse import csr_matrix
 from small_stack import PROMPT, RUN, STACK
 from typer.testing import CliRunner
@@ -88,6 +90,26 @@ def test_every_type_of_the_reference_under_every_perturbation_of_the_screen(mode
     assert np.median(np.abs(made / sources - 1)) < 0.2, "rewritten at the cell's own depth"
     assert table.groupby("cell_type")["pearson_delta"].count().to_dict() == {"b": 3, "c": 0, "d": 0}
     assert table["measured_cells"].where(table["cell_type"] == "b", 0).sum() == 60
+
+
+def test_an_atlas_as_a_soma_and_a_line_on_cells_without_a_count(model, prepared, tmp_path):
+    reference = prepared("reference", "bc", ("control",))
+    adata = anndata.read_h5ad(reference)
+    matrix = adata.X.tolil()
+    matrix[[3, 20]] = 0
+    adata.X = matrix.tocsr()
+    adata.write_h5ad(reference)
+    for ending in ("h5ad", "soma"):
+        done = call(*model, reference, tmp_path / f"atlas.{ending}")
+        assert done.exit_code == 0, done.exception
+        assert done.output.endswith("; 2 of the reference without a count in the model's genes left out\n")
+    file = anndata.read_h5ad(tmp_path / "atlas.h5ad")
+    with tiledbsoma.open(str(tmp_path / "atlas.soma")) as experiment:
+        read = tiledbsoma.io.to_anndata(experiment, "RNA")
+    assert (read.X != file.X).nnz == 0
+    assert read.obs.equals(file.obs)
+    done = call(*model, reference, tmp_path / "atlas.csv")
+    assert "the ending '.csv' is none of .h5ad, .soma" in str(done.exception)
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,19 @@ def test_scores_are_their_definitions():
     assert (perfect["error"], perfect["retrieval_top1"]) == (0, 1)
     same = {row.metric: row.value for row in scores(before, vectors, pairs, Cytokine())}
     assert same["error"] == 1
-    assert np.isnan([same["change_pearson"], same["change_pearson_low"]]).all()
+    assert same["change_pearson"] == same["change_pearson_low"] == same["change_pearson_high"] == 0
+
+
+def test_a_head_that_declines_to_change_some_donors_scores_0_there():
+    rng = np.random.default_rng(4)
+    pairs, vectors = pairs_of(samples(5), ["ctrl"], "d"), rng.normal(size=(10, 4))
+    before, after = vectors[::2], vectors[1::2]
+    made = np.where(np.arange(5)[:, None] < 2, before, after)
+    rows = {row.metric: row.value for row in scores(made, vectors, pairs, Cytokine())}
+    assert rows["change_pearson"] == pytest.approx(3 / 5)
+    vectors[1] = vectors[0]
+    rows = {row.metric: row.value for row in scores(made, vectors, pairs, Cytokine())}
+    assert rows["change_pearson"] == pytest.approx(3 / 4), "a donor that the treatment did not change is passed over"
 
 
 def test_rows_of_the_models_vector_and_of_the_mean_of_its_cells(files, tmp_path):
@@ -166,7 +178,7 @@ def test_rows_of_the_models_vector_and_of_the_mean_of_its_cells(files, tmp_path)
     assert shown["prediction"].tolist() == [NO_CHANGE, MEAN_SHIFT, FITTED] * 2
     assert (shown["donors"] == DONORS).all()
     assert shown["error"][0] == "1.000 (1.000 to 1.000)"
-    assert shown["change_pearson"][0] == "–"
+    assert shown["change_pearson"][0] == "0.000 (0.000 to 0.000)"
     assert float(shown["error"][4].split()[0]) < 0.7
     with pytest.raises(ScfmError, match="no measurement of task cytokine"):
         cytokine_table(table.assign(task="probe"))

@@ -1,5 +1,6 @@
 """Datasets that a study may lack, and tasks that score some of its models only."""
 
+import re
 import shlex
 
 import pytest
@@ -62,3 +63,37 @@ def test_a_study_that_asks_for_neither_has_none_of_their_files(results):
     assert (results / "tables" / "table5.csv").exists()
     for path in ("tables/moa.csv", "tables/disease.csv", "figures/figure6", "benchmarks/moa", "corpus/planted"):
         assert not (results / path).exists()
+
+
+SYSTEMS = "config/studies/systems.yaml"
+PARSE = "parse_10m_pbmc"
+FILE = "deposits/parse/Parse_10M_PBMC_cytokines.h5ad"
+EDITS = {
+    "datasets:\n": f"datasets:\n  Parse: {{ {PARSE}: {{ role: benchmark, optional: true }} }}\n",
+    "  dataset: synthetic_donors\n": f"  dataset: {PARSE}\n",
+    "screen: synthetic_screen,": f"screen: {PARSE},",
+    "    holdouts:\n": f"    holdouts:\n      {PARSE}: [{{ kind: backgrounds }}]\n",
+}
+PARTS = {"draw", "evaluate_drawn", "table_of_drawn", "generated_cells", "learn_screen", "atlas", "perturbed_atlas"}
+
+
+def test_parts_whose_dataset_is_missing_are_left_out_with_a_line(fresh):
+    for old, new in EDITS.items():
+        fresh.edit(SYSTEMS, old, new)
+    asked = "all", "--dry-run", "--printshellcmds", "--config", "study=systems"
+    done = fresh.run(*asked)
+    assert done.returncode == 0, done.stdout
+    for said in ("generation, whose dataset", "benchmarks.perturbation.atlas, whose screen"):
+        assert done.stdout.count(f"scfm: left out: {said} '{PARSE}' needs {FILE}\n") == 1
+    rules = set(re.findall(r"^(?:local)?rule (\w+):", done.stdout, re.MULTILINE))
+    assert not rules & PARTS
+    assert {"perturbation", "perturbation_deltas", "report"} <= rules
+    scores = next(line for line in done.stdout.splitlines() if "scfm benchmarks perturbation " in line)
+    assert "synthetic_screen" in scores
+    assert PARSE not in scores, "nothing is held out of what is not there"
+    path = fresh.folder / FILE
+    path.parent.mkdir(parents=True)
+    path.touch()
+    there = fresh.run(*asked).stdout
+    assert "scfm: left out" not in there
+    assert set(re.findall(r"^(?:local)?rule (\w+):", there, re.MULTILINE)) - rules == PARTS

@@ -98,6 +98,14 @@ def test_an_atlas_is_made_by_a_run_trained_on_its_screen_alone(jobs):
     assert set(figures) <= set(report)
 
 
+def test_an_atlas_may_be_a_soma(fresh):
+    fresh.edit(f"config/studies/{STUDY}.yaml", "cells: 60 }", "cells: 60, format: soma }")
+    target = f"{RESULTS}/figures/perturbed_atlas/perturbed_atlas.png", *TARGET[1:]
+    jobs = {job.name: job for job in fresh.jobs(*target)}
+    assert jobs["atlas"].output == [f"{RESULTS}/benchmarks/atlas/atlas.{ending}" for ending in ("soma", "csv")]
+    assert f"{RESULTS}/benchmarks/atlas/atlas.csv" in jobs["perturbed_atlas"].input
+
+
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [

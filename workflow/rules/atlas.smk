@@ -40,7 +40,7 @@ rule atlas:
         screen=dataset_of_atlas("screen"),
         reference=dataset_of_atlas("reference"),
     output:
-        cells=BENCHMARKS / "atlas" / "atlas.h5ad",
+        cells=atlas_cells(),
         table=BENCHMARKS / "atlas" / "atlas.csv",
     log:
         LOGS / "benchmarks" / "atlas.log",

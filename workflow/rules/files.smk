@@ -18,7 +18,6 @@ CORPUS = RESULTS / "corpus"
 SOURCE = STUDY.corpus.source
 BENCHMARKS = RESULTS / "benchmarks"
 CONTAMINATION = BENCHMARKS / "contamination.csv"
-ATLAS = STUDY.benchmarks.perturbation.atlas
 SYNTHETIC_CELLS = corpus_names(STUDY.corpus.source) if STUDY.synthetic else []
 # Written by the synthetic census in the providers' formats.
 SYNTHETIC_ANNOTATION = {

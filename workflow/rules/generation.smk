@@ -1,7 +1,7 @@
-# Cells that trained runs draw, beside held-out real cells and controls; only in studies with the key `generation`.
+# Cells that trained runs draw, beside held-out real cells and controls; only in studies with the key `generation` and its dataset.
 
 
-if STUDY.file.generation:
+if DRAWN:
 
     rule draw:
         input:
@@ -20,7 +20,7 @@ if STUDY.file.generation:
             runtime=240,
         params:
             model=lambda w: model_folder(w.run, w.seed),
-            settings=as_json(STUDY.file.generation.drawing),
+            settings=as_json(DRAWN.drawing),
             device=STUDY.shared.device,
             code=lambda w: code("scfm.generation.commands:draw", *model_code(w.run)),
         shell:
@@ -30,7 +30,7 @@ if STUDY.file.generation:
     rule evaluate_drawn:
         input:
             drawn=drawn_cells(),
-            real=BENCHMARKS / "datasets" / f"{STUDY.file.generation.dataset}.h5ad",
+            real=BENCHMARKS / "datasets" / f"{DRAWN.dataset}.h5ad",
             shards=CORPUS / "shards" / "manifest.json",
             contamination=CONTAMINATION,
         output:
@@ -48,7 +48,7 @@ if STUDY.file.generation:
         params:
             shards=CORPUS / "shards",
             study=STUDY.name,
-            settings=as_json(STUDY.file.generation.comparison),
+            settings=as_json(DRAWN.comparison),
             code=code("scfm.generation.commands:evaluate"),
         shell:
             "python -m scfm generation evaluate {input.drawn} --real {input.real} --shards {params.shards}"

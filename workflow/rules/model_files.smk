@@ -2,7 +2,7 @@
 from scfm.benchmarks.anew import check_atlas
 
 try:
-    check_atlas(ATLAS, STUDY.predicting, STUDY.evaluated)
+    check_atlas(STUDY.benchmarks.perturbation.atlas, STUDY.predicting, STUDY.evaluated)
 except ScfmError as error:
     sys.exit(f"scfm: error: {error}")
 
@@ -105,3 +105,9 @@ def first_predictions():
 def dataset_of_atlas(which):
     """The prepared screen or reference; nothing in a study without an atlas."""
     return BENCHMARKS / "datasets" / f"{getattr(ATLAS, which)}.h5ad" if ATLAS else []
+
+
+def atlas_cells():
+    """Its cells: a file, or the folder of a SOMA."""
+    path = BENCHMARKS / "atlas" / f"atlas.{ATLAS.format if ATLAS else 'h5ad'}"
+    return directory(path) if path.suffix == ".soma" else path

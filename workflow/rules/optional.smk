@@ -15,6 +15,20 @@ def absent():
 ABSENT = absent()
 
 
+def unless_absent(key, settings, *datasets):
+    """Settings of a part of the study, or None with a line that says which of its datasets is not there."""
+    for role in datasets if settings else ():
+        if (name := getattr(settings, role)) in ABSENT:
+            if workflow.is_main_process:
+                print(f"scfm: left out: {key}, whose {role} '{name}' needs {ABSENT[name]}", file=sys.stderr)
+            return None
+    return settings
+
+
+ATLAS = unless_absent("benchmarks.perturbation.atlas", STUDY.benchmarks.perturbation.atlas, "screen", "reference")
+DRAWN = unless_absent("generation", STUDY.file.generation, "dataset")
+
+
 def asks_for(task):
     """Whether the study names a dataset for a task, be its file there or not."""
     return any(task in STUDY.tasks(name) for name in STUDY.evaluated)

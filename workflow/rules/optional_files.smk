@@ -4,7 +4,7 @@ GENERATION = RESULTS / "generation"
 
 def drawing_models():
     """(run, seed) of the models that draw cells."""
-    asked = STUDY.file.generation.runs if STUDY.file.generation else ()
+    asked = DRAWN.runs if DRAWN else ()
     named = [model.partition("/")[::2] for model in asked]
     return list(dict.fromkeys((run, int(own)) for run, seed in named for own in ([seed] if seed else STUDY.seeds[run])))
 

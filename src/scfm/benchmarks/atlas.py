@@ -52,8 +52,8 @@ def learn_screen(
         return train(run, f"{name}/{seed} {dataset.stem}", seed, shards, None, work, out, devices, code)
 
 
-def atlas(model: "SetModel", screen: Path, reference: Path, settings: Atlas, out: Path) -> "pd.DataFrame":
-    """Write a perturbed atlas; see `scfm.perturbation.atlas.build`.
+def atlas(model: "SetModel", screen: Path, reference: Path, settings: Atlas, out: Path) -> "tuple[pd.DataFrame, str]":
+    """Write a perturbed atlas; its table, and which cells are left out, if any. See `scfm.perturbation.atlas.build`.
 
     Args:
         model: of a system that predicts by prompts. screen, reference: prepared datasets; of the reference the cell
@@ -79,7 +79,9 @@ def atlas(model: "SetModel", screen: Path, reference: Path, settings: Atlas, out
         stored(adata, names[what], model.genes, settings.min_genes, what)
         for what, adata in (("screen", shown), ("reference", rewritten))
     ]
-    return build(lambda query, prompt, seed: rewrite(model.network, query, prompt, seed), *parts, settings, out)
+    empty = " and ".join(f"{part.empty:,} of the {part.what}" for part in parts if part.empty)
+    table = build(lambda query, prompt, seed: rewrite(model.network, query, prompt, seed), *parts, settings, out)
+    return table, f"{empty} without a count in the model's genes left out" if empty else ""
 
 
 def screen_names(adata: "AnnData") -> "pd.DataFrame":

@@ -18,6 +18,7 @@ from scfm.benchmarks.read import finite, read_embeddings
 from scfm.benchmarks.results import Measurement, tidy
 from scfm.benchmarks.task_settings import Cytokine, DonorTask
 from scfm.errors import ScfmError
+from scfm.perturbation.metrics import row_correlation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -158,7 +159,8 @@ def scores(predicted: np.ndarray, vectors: np.ndarray, pairs: Pairs, settings: C
     """Metrics over all held-out pairs, with percentile intervals of the bootstrap over donors.
 
     error: summed squared distance to the treated vectors, over that of the unchanged controls; 1 for no change, 0 is
-    best. change_pearson: mean correlation over elements of the predicted with the true change; NaN for no change.
+    best. change_pearson: mean correlation over elements of the predicted with the true change, 0 where none is
+    predicted, so that a head which declines to change gains nothing; true changes that are constant are passed over.
     retrieval_top1: share of the predictions whose nearest treated vector of that condition is the donor's own.
 
     Args:
@@ -168,10 +170,7 @@ def scores(predicted: np.ndarray, vectors: np.ndarray, pairs: Pairs, settings: C
 
     before, after = vectors[pairs.control], vectors[pairs.treated]
     off, size = ((x - after) ** 2 @ np.ones(after.shape[1]) for x in (predicted, before))
-    a, b = predicted - before, after - before
-    a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
-    length = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    related = np.divide((a * b).sum(1), length, out=np.full(len(a), np.nan), where=length > 0)
+    related = row_correlation(predicted - before, after - before)
     distance = cdist(predicted, after, "sqeuclidean")
     distance[pairs.condition @ pairs.condition.T == 0] = np.inf
     found = (distance.argmin(1) == np.arange(len(after))).astype(float)

@@ -62,7 +62,7 @@ def atlas(
     model: Annotated[Path, typer.Option(help="model directory of a system that predicts by prompts")],
     screen: Annotated[Path, typer.Option(help="prepared h5ad whose perturbations the atlas holds")],
     reference: Annotated[Path, typer.Option(help="prepared h5ad whose cell types it holds")],
-    out: Annotated[Path, typer.Option("--out", help="h5ad of the rewritten cells")],
+    out: Annotated[Path, typer.Option("--out", help="rewritten cells: .h5ad, or .soma for a SOMA experiment")],
     out_table: Annotated[Path, typer.Option(help="CSV of what it says of each type and perturbation")],
     settings: Slice = "{}",
     device: Device = "auto",
@@ -70,14 +70,16 @@ def atlas(
     """Every cell type of a reference under every perturbation of a screen, a block at a time."""
     import scfm
     from scfm.benchmarks.atlas import atlas as build
+    from scfm.perturbation.growing import check_format
 
     asked = parse(Atlas, settings, "--settings")
-    table = build(scfm.load(model, device), screen, reference, asked, out)
+    check_format(out)
+    table, left_out = build(scfm.load(model, device), screen, reference, asked, out)
     with whole(out_table) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g")
     types, names = table["cell_type"].nunique(), table["perturbation"].nunique() - 1
     sure = (table["confident"] * table["cells"]).sum() / table["cells"].sum()
     print(
         f"benchmarks atlas: {table['cells'].sum():,} cells, {types} types under {names} perturbations and as controls, "
-        f"{sure:.0%} of them with log odds of {asked.confident:g} or more"
+        f"{sure:.0%} of them with log odds of {asked.confident:g} or more" + f"; {left_out}" * bool(left_out)
     )

@@ -194,6 +194,8 @@ class AtlasTask(Atlas):
     """Dataset whose perturbations the atlas holds."""
     reference: str
     """Dataset whose cell types it holds."""
+    format: Literal["h5ad", "soma"] = "h5ad"
+    """Of the cells: one file, or a TileDB-SOMA experiment, a folder of which parts can be read by themselves."""
 
 
 class Cytokine(Settings):

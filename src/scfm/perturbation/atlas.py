@@ -19,7 +19,7 @@ from scfm.errors import ScfmError
 from scfm.files import whole
 from scfm.perturbation.cells import CONTROL, log_normalised
 from scfm.perturbation.differential import profile
-from scfm.perturbation.growing import growing, write_uns
+from scfm.perturbation.growing import growing
 from scfm.perturbation.metrics import row_correlation
 from scfm.perturbation.predictions import check_perturbations, check_prompt
 from scfm.perturbation.settings import Atlas
@@ -43,11 +43,11 @@ class Plan:
     perturbations: tuple[str, ...]
     """Of the screen, the control first."""
     left_out: dict[str, int]
-    """Types and perturbations of too few cells."""
+    """Types and perturbations of too few cells, and cells without a count in the model's genes."""
 
 
 def build(rewrite: Rewrite, screen: Stored, reference: Stored, settings: Atlas, out: Path) -> "pd.DataFrame":
-    """Write an atlas as h5ad and return what it says of each type and perturbation.
+    """Write an atlas as h5ad or SOMA and return what it says of each type and perturbation.
 
     The file: X CSR float32 counts [cells, genes]; obs cell_type, perturbation (the control among them), confidence (log
     odds by the system that the cell is one of the condition) and reference_row, the row of the reference that it was;
@@ -56,6 +56,7 @@ def build(rewrite: Rewrite, screen: Stored, reference: Stored, settings: Atlas, 
 
     Args:
         reference: `background` is the cell type; its controls are rewritten.
+        out: its ending says the format, .h5ad or .soma.
 
     Returns:
         Columns cell_type, perturbation, cells, confidence (median), confident (share of cells from `settings.confident`
@@ -64,23 +65,24 @@ def build(rewrite: Rewrite, screen: Stored, reference: Stored, settings: Atlas, 
         holds `settings.min_cells` of them and of their controls. Effects are NaN for the control.
 
     Raises:
-        ScfmError: a type or perturbation that is unknown or has too few cells, none of either, cells that
-            `check_prompt` refuses. All cells that the atlas reads are looked at before the first is rewritten.
+        ScfmError: another ending of `out`, a type or perturbation that is unknown or has too few cells, none of either,
+            cells that `check_prompt` refuses. All cells that the atlas reads are looked at before the first is
+            rewritten.
     """
     import pandas as pd
 
     plan = plan_atlas(screen, reference, settings)
-    total = _look_at_all(plan, screen, reference, settings)
+    depths = _look_at_all(plan, screen, reference, settings)
+    total = float(np.median(depths))
     missing = {"screen_genes_missing": screen.missing, "reference_genes_missing": reference.missing}
-    table = []
-    with whole(out) as temporary:
-        with growing(temporary, pd.DataFrame(index=list(screen.genes))) as add:
-            for kind in plan.types:
-                for name, rows, made, start in _blocks(rewrite, plan, screen, reference, kind, settings):
-                    add(made.X, _obs(made, plan, kind, name, rows))
-                    said = _said(made, start, _measured(screen, kind, name, settings, total), total, settings)
-                    table.append({"cell_type": kind, "perturbation": name, **said})
-        write_uns(temporary, {"atlas": plan.left_out | missing | {"total": total}})
+    uns = {"atlas": plan.left_out | missing | {"total": total}}
+    genes, cells, table = pd.DataFrame(index=list(screen.genes)), len(depths) * len(plan.perturbations), []
+    with whole(out) as temporary, growing(temporary, genes, cells, uns) as add:
+        for kind in plan.types:
+            for name, rows, made, start in _blocks(rewrite, plan, screen, reference, kind, settings):
+                add(made.X, _obs(made, plan, kind, name, rows))
+                said = _said(made, start, _measured(screen, kind, name, settings, total), total, settings)
+                table.append({"cell_type": kind, "perturbation": name, **said})
     return pd.DataFrame(table)
 
 
@@ -104,10 +106,11 @@ def plan_atlas(screen: Stored, reference: Stored, settings: Atlas) -> Plan:
     """
     import pandas as pd
 
-    controls = reference.obs["background"][reference.obs["perturbation"] == CONTROL]
+    rewritten, shown = (cells.obs[cells.alive] for cells in (reference, screen))
+    controls = rewritten["background"][rewritten["perturbation"] == CONTROL]
     sizes = {
         "cell type": controls[controls != UNKNOWN].value_counts(),
-        "perturbation": screen.obs["perturbation"].value_counts(),
+        "perturbation": shown["perturbation"].value_counts(),
     }
     if CONTROL not in sizes["perturbation"]:
         raise ScfmError("screen: no control cell; an atlas reads effects against rewritten controls")
@@ -115,8 +118,8 @@ def plan_atlas(screen: Stored, reference: Stored, settings: Atlas) -> Plan:
         known = ", ".join(sorted(sizes["cell type"].index)[:10]) or "none"
         raise ScfmError(f"atlas: cell type '{strange[0]}' has no cell in the reference, which holds {known}")
     asked = {"cell type": settings.types, "perturbation": settings.perturbations}
-    check_perturbations(pd.Series(asked["perturbation"], dtype=object), screen.obs["perturbation"])
-    kept, left_out = {}, {}
+    check_perturbations(pd.Series(asked["perturbation"], dtype=object), shown["perturbation"])
+    kept, left_out = {}, {"screen_cells_empty": screen.empty, "reference_cells_empty": reference.empty}
     for what, own in sizes.items():
         named = set(asked[what]) | ({CONTROL} if what == "perturbation" else set())
         few = own[own < settings.min_cells]
@@ -133,8 +136,8 @@ def plan_atlas(screen: Stored, reference: Stored, settings: Atlas) -> Plan:
     return Plan(tuple(sorted(kept["cell type"])), (CONTROL, *sorted(kept["perturbation"])), left_out)
 
 
-def _look_at_all(plan: Plan, screen: Stored, reference: Stored, settings: Atlas) -> float:
-    """Check everything that is going to be read; the median count of the cells that are rewritten."""
+def _look_at_all(plan: Plan, screen: Stored, reference: Stored, settings: Atlas) -> np.ndarray:
+    """Check everything that is going to be read; the counts of each cell that is rewritten, float [cells]."""
     control, depths = _prompt(screen, CONTROL, settings), []
     for kind in plan.types:
         query = _query(reference, kind, settings)[1]
@@ -144,7 +147,7 @@ def _look_at_all(plan: Plan, screen: Stored, reference: Stored, settings: Atlas)
     for name in plan.perturbations[1:]:
         with _named(f"atlas, perturbation '{name}'"):
             check_prompt(_prompt(screen, name, settings), query)
-    return float(np.median(np.concatenate(depths)))
+    return np.concatenate(depths)
 
 
 @contextmanager

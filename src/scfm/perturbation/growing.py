@@ -1,11 +1,13 @@
-"""An h5ad that grows by blocks of cells, so that no more than a block is in memory."""
+"""Files of cells that grow by blocks, so that no more than a block is in memory: h5ad, or SOMA."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from scfm.errors import ScfmError
 
 if TYPE_CHECKING:
     import h5py
@@ -17,23 +19,51 @@ CHUNK = 1 << 16
 """Values that are compressed together."""
 
 
-@contextmanager
-def growing(path: Path, genes: "pd.DataFrame") -> Iterator[Add]:
-    """Function that adds cells to a new h5ad: counts CSR [cells, genes], and obs.
+FORMATS = (".h5ad", ".soma")
+"""Endings of the names of such files; a SOMA is a folder."""
+
+
+def check_format(path: Path) -> None:
+    """Raise if a name does not say which format is to be written.
+
+    Raises:
+        ScfmError: it does not.
+    """
+    if path.suffix not in FORMATS:
+        raise ScfmError(f"{path}: the ending '{path.suffix}' is none of {', '.join(FORMATS)}; name the format by one")
+
+
+def growing(
+    path: Path, genes: "pd.DataFrame", cells: int, uns: dict[str, dict[str, int | float]]
+) -> AbstractContextManager[Add]:
+    """Function that adds cells to a new file: counts CSR [cells, genes], and obs.
 
     Every block has the columns of the first: numbers, or categories that are the same in all blocks. Cells are named by
-    their number. Without any call the file holds no cells.
+    their number.
 
     Args:
-        genes: var of the file.
+        path: its ending, of `FORMATS`, says what is written. genes: var of the file. cells: how many are going to be
+            added, at least one. uns: of the file.
     """
+    check_format(path)
+    if path.suffix == ".h5ad":
+        return growing_h5ad(path, genes, uns)
+    from scfm.perturbation.growing_soma import growing_soma
+
+    return growing_soma(path, genes, cells, uns)
+
+
+@contextmanager
+def growing_h5ad(path: Path, genes: "pd.DataFrame", uns: dict[str, dict[str, int | float]]) -> Iterator[Add]:
+    """Function that adds cells to a new h5ad; see `growing`."""
     import h5py
     from anndata.io import write_elem
 
     with h5py.File(path, "w") as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         write_elem(file, "var", genes)
-        for name in ("uns", "layers", "obsm", "obsp", "varm", "varp"):
+        write_elem(file, "uns", uns)
+        for name in ("layers", "obsm", "obsp", "varm", "varp"):
             write_elem(file, name, {})
         _start_matrix(file, len(genes))
 
@@ -47,15 +77,6 @@ def growing(path: Path, genes: "pd.DataFrame") -> Iterator[Add]:
                 write_elem(file, "obs", numbered, dataset_kwargs={"maxshape": (None,), "chunks": True})
 
         yield add
-
-
-def write_uns(path: Path, uns: dict) -> None:
-    """Put `uns` into an h5ad."""
-    import h5py
-    from anndata.io import write_elem
-
-    with h5py.File(path, "r+") as file:
-        write_elem(file, "uns", uns)
 
 
 def _start_matrix(file: "h5py.File", genes: int) -> None:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+BLOCK = 4096
+"""Cells looked at together."""
+
+
 @dataclass(frozen=True)
 class Stored:
     """Cells of one file."""
@@ -27,6 +31,13 @@ class Stored:
     """Of the model."""
     columns: np.ndarray
     """Column of the file of each of them, int64; -1 where it holds none."""
+    alive: np.ndarray
+    """bool [cells]: whether a cell has a count in any of them; no other is read."""
+
+    @property
+    def empty(self) -> int:
+        """Cells without a count in the model's genes."""
+        return int((~self.alive).sum())
 
     @property
     def missing(self) -> int:
@@ -35,7 +46,7 @@ class Stored:
 
     def rows(self, perturbation: str, background: str | None = None) -> np.ndarray:
         """Row numbers of the cells under a perturbation, in one background if named: int64, ascending."""
-        own = (self.obs["perturbation"] == perturbation).to_numpy()
+        own = self.alive & (self.obs["perturbation"] == perturbation).to_numpy()
         if background is not None:
             own &= (self.obs["background"] == background).to_numpy()
         return np.flatnonzero(own)
@@ -62,7 +73,7 @@ class Stored:
 
 
 def stored(cells: "AnnData", obs: "pd.DataFrame", genes: Sequence[str], least: float, what: str) -> Stored:
-    """Cells of an open file.
+    """Cells of an open file, which is read once, a block of cells at a time, for those without a count.
 
     Args:
         obs: of each cell perturbation and background. genes: of the model. least: share of them that must be there.
@@ -80,4 +91,10 @@ def stored(cells: "AnnData", obs: "pd.DataFrame", genes: Sequence[str], least: f
             f"{what}: {there} of the model's {len(genes)} genes are there, where {least:.0%} are needed; give cells of "
             "the same genes, or lower min_genes"
         )
-    return Stored(what, cells, obs, tuple(genes), columns)
+    return Stored(what, cells, obs, tuple(genes), columns, _alive(cells, columns[columns >= 0]))
+
+
+def _alive(cells: "AnnData", columns: np.ndarray) -> np.ndarray:
+    """bool [cells]: whether a cell has a value in any of the columns."""
+    parts = (cells.X[start : start + BLOCK][:, columns] for start in range(0, cells.n_obs, BLOCK))
+    return np.concatenate([np.asarray(abs(part).sum(1)).ravel() > 0 for part in parts])
