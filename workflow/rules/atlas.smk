@@ -23,7 +23,7 @@ rule learn_screen:
         run=ATLAS.run if ATLAS else "",
         seed=ATLAS.seed if ATLAS else 0,
         run_settings=lambda w: as_json(STUDY.predicting[ATLAS.run].model_dump(mode="json", exclude={"description"})),
-        settings=perturbation_task("validation"),
+        settings=perturbation_task("by_dataset", "validation"),
         work=WORK / "atlas",
         device=STUDY.shared.device,
         code=lambda w: code("scfm.benchmarks.effect_commands:learn_screen", training_code(ATLAS.run)[1]),

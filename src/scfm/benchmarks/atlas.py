@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scfm.benchmarks.anew import run_on
 from scfm.benchmarks.fold_shards import write_fold
 from scfm.benchmarks.perturbation import cells_of, notation
 from scfm.benchmarks.read import read_prepared
@@ -37,15 +38,17 @@ def learn_screen(
     """Train a run on all cells of a screen, write its model directory, and return a line about it.
 
     Args:
-        dataset: prepared. run: as it is trained. name: of the run, for messages. work: folder of checkpoints.
+        dataset: prepared. run: as it is trained, but for what `settings.by_dataset` says. name: of the run, for
+            messages. work: folder of checkpoints.
         devices: 1 to train on a GPU, 0 on the CPU. code: digest of the code, a checkpoint of other code is not resumed.
 
     Raises:
-        ScfmError: what `scfm.benchmarks.perturbation.cells_of` and the training raise.
+        ScfmError: what `scfm.benchmarks.perturbation.cells_of`, `run_on` and the training raise.
     """
     from scfm.pretrain.train import train
 
     cells = cells_of(read_prepared(dataset), settings)
+    run = run_on(run, str(cells.uns["scfm"]["name"]), settings)
     with TemporaryDirectory() as temporary:
         shards = Path(temporary) / "shards"
         write_fold(cells, np.ones(cells.n_obs, dtype=bool), settings.validation, seed, shards)
