@@ -159,10 +159,12 @@ def _architecture(model: Model) -> str:
 
 def _training(model: Model) -> str:
     about, training = model.about, model.about["settings"]["training"]
+    decay = training.get("average")  # of no model that is older than the setting
+    averaged = f", their moving average (decay {decay:g})" if decay else ""
     lines = [
         f"- {_pretraining(model)}: {training['epochs']} epochs, {about['updates']:,} updates, learning rate "
         f"{training['learning_rate']:g}, precision `{training['precision']}`, seed {about['seed']}; weights of epoch "
-        f"{about['weights_of_epoch']}."
+        f"{about['weights_of_epoch']}{averaged}."
     ]
     if start := about["settings"].get("start"):
         lines.append(f"- Began with the weights of the run `{start['run']}`, with whose data it was trained first.")

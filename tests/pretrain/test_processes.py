@@ -83,7 +83,7 @@ def every_input(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("inputs", ["plain", "every", "curriculum"])
+@pytest.mark.parametrize("inputs", ["plain", "every", "curriculum", "average"])
 def test_two_processes_interrupted_and_resumed_equal_one(toy_run, toy_shards, toy_obo, tmp_path, every_input, inputs):
     keys = {
         "inputs": every_input if inputs == "every" else None,
@@ -92,6 +92,7 @@ def test_two_processes_interrupted_and_resumed_equal_one(toy_run, toy_shards, to
         "epochs": 3,
         "validate_every": 3,
         "warmup_steps": 20,
+        "average": 0.9 if inputs == "average" else 0.0,
     }
     one = toy_run(**keys, batch_cells=16, accumulate=2)
     two = toy_run(**keys, batch_cells=8, accumulate=2)

@@ -86,9 +86,10 @@ MAIN = {"cellplm": "cell", "pulsar": "reconstruction", "stack": "masked", "lings
 """The loss of validation that is watched."""
 
 
+@pytest.mark.parametrize("average", [0.0, 0.9])
 @pytest.mark.parametrize(("system", "model"), RUNS)
-def test_a_resumed_training_is_the_undisturbed_one(system, model, fit, tmp_path, monkeypatch):
-    run = settings(system, model)
+def test_a_resumed_training_is_the_undisturbed_one(system, model, average, fit, tmp_path, monkeypatch):
+    run = settings(system, model, average=average)
     whole = fit(run, "whole")
     update = Trainer.update
 

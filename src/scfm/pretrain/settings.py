@@ -35,6 +35,11 @@ class Training(Settings):
     """Updates at the end over which the rate falls linearly to 0; the paper has none."""
     clip: float = Field(0.5, gt=0)
     """Largest norm of the gradient."""
+    average: float = Field(0.0, ge=0, lt=1)
+    """Decay of the moving average of the weights, which is validated and written in place of the last ones; 0: none.
+
+    After n updates no more than (1 + n) / (10 + n), so that short trainings can take the decay of long ones.
+    """
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
     """Arithmetic, in Lightning's words; `16-mixed` scales the loss, and leaves out updates that overflow."""
     validate_every: int = Field(1, ge=1)

@@ -6,12 +6,26 @@ from torch import Tensor
 from scfm.models.tasks import Task
 
 
+def several() -> bool:
+    """Whether this process trains together with others."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
 def over_ranks(x: Tensor) -> Tensor:
     """`x` summed over the processes, in a tensor of its own."""
     x = x.clone()
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    if several():
         torch.distributed.all_reduce(x)
     return x
+
+
+def sum_counts(counts: list[dict[str, Tensor]], asked: bool) -> tuple[dict[str, Tensor], bool]:
+    """Counts of each loss summed over micro-batches and processes, and whether any process was asked to stop."""
+    total = torch.stack([torch.stack([c[name] for c in counts]).sum() for name in counts[0]])
+    if several():
+        total = over_ranks(torch.cat([total, total.new_tensor([asked])]))
+        asked = bool(total[-1])
+    return dict(zip(counts[0], total, strict=False)), asked
 
 
 class LossSums:

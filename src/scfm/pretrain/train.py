@@ -181,7 +181,7 @@ def _write(
         "weights_of_epoch": trainer.best["epoch"] if trainer.best else trainer.epoch,
         "code": digest("scfm.pretrain.commands:train", f"scfm.models.{run.system}.system"),
     } | prepared.about
-    write_model(out, trainer.network, about, corpus.genes, prepared.tree, metrics, errors, prepared.classes)
+    write_model(out, trainer.average.network, about, corpus.genes, prepared.tree, metrics, errors, prepared.classes)
 
 
 def _checkpoint_name(run: Run, seed: int, corpus: Reader, prepared: Prepared, code: str) -> str:

@@ -17,6 +17,7 @@ from scfm.errors import ScfmError
 from scfm.files import whole
 from scfm.models.cells import Cells
 from scfm.models.tasks import combine
+from scfm.pretrain.average import Average
 from scfm.pretrain.best import better, weighted_loss
 from scfm.pretrain.draws import generator_at
 from scfm.pretrain.fabric import Fabric
@@ -29,7 +30,7 @@ from scfm.pretrain.progress import Progress
 from scfm.pretrain.settings import Training
 from scfm.pretrain.steplog import StepLog
 from scfm.pretrain.stop import Stop, Stopped
-from scfm.pretrain.sums import LossSums, over_ranks
+from scfm.pretrain.sums import LossSums, over_ranks, sum_counts
 from scfm.pretrain.tracking import GeneErrors
 
 SPLITS = {"train": 0, "validate": 1}
@@ -65,6 +66,7 @@ class Trainer:
         # Not wrapped by Fabric: a fused step must see the scaler's verdict on its gradients.
         self.optimizer, self.schedule = make_optimizer(network, training, self.total)
         self.scaler = gradient_scaler(fabric.device, training.precision)
+        self.average = Average(network, training.average)
         self.measured, self.mean_nonzero = measured.to(fabric.device), mean_nonzero.to(fabric.device)
         self.train_targets = torch.zeros(len(genes), dtype=torch.int64, device=fabric.device)
         memory, self.tracks = network.settings.error_memory, network.settings.tracks_genes
@@ -102,7 +104,7 @@ class Trainer:
             with self._log(checkpoint.with_suffix(".log")) as log:
                 self._epochs(updates, validation, checkpoint, stop, log)
         if self.best is not None:
-            self.network.load_state_dict(self.best["network"])
+            self.average.network.load_state_dict(self.best["network"])
 
     def _epochs(self, updates, validation: IterableDataset, checkpoint: Path, stop: Stop, log: StepLog | None) -> None:
         while self.epoch < self.training.epochs:
@@ -137,7 +139,7 @@ class Trainer:
         views = [network.view(cells.to(device), self.measured, generator, "train", **error) for cells in update]
         counts, asked = None, False
         if len(views) > 1 or self._ranks > 1:
-            counts, asked = self._total([network.counts(view) for view in views], stop.reason is not None)
+            counts, asked = sum_counts([network.counts(view) for view in views], stop.reason is not None)
         for number, view in enumerate(views, 1):
             with self.fabric.no_backward_sync(self.module, enabled=number < len(views)):
                 with autocast(device, self.training.precision):
@@ -157,6 +159,7 @@ class Trainer:
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.schedule.step()
+        self.average.update(self.network)
         if self.masking:
             self.masking.end_update(self._ranks)
         self.step += 1
@@ -170,8 +173,7 @@ class Trainer:
             Stopped: the training was asked to stop.
             ScfmError: a loss is not finite.
         """
-        self.module.eval()
-        device = self.fabric.device
+        network, device = self.average.network.eval(), self.fabric.device
         errors = GeneErrors(self.mean_nonzero)
         for index, cells in enumerate(DataLoader(validation, batch_size=None)):
             if stop is not None and stop.reason is not None:
@@ -179,19 +181,19 @@ class Trainer:
             cells = cells.to(device)
             for number in range(self.training.validation_passes):
                 generator = generator_at(device, self.seed, SPLITS["validate"], number, index, self.fabric.global_rank)
-                view = self.network.view(cells, self.measured, generator, "validate")
+                view = network.view(cells, self.measured, generator, "validate")
                 with autocast(device, self.training.precision):
                     # With the weights of the last epoch in all: only so can their losses be compared.
-                    tasks, predicted = self.network.tasks(view, epoch=self.training.epochs - 1)
+                    tasks, predicted = network.tasks(view, epoch=self.training.epochs - 1)
                 self._sums["validate"].add(tasks)
                 if self.tracks:
-                    errors.update(self.network.gene_targets(view, predicted))
+                    errors.update(network.gene_targets(view, predicted))
         if self.tracks:
             self._note_errors(errors, epoch)
         trained, means = self._drain("train"), self._drain("validate")
         self.metrics.append({"epoch": epoch, "step": self.step, **trained, **means})
         if self.training.keep == "best":
-            self.best = better(self.best, weighted_loss(means, tasks), epoch, self.network)
+            self.best = better(self.best, weighted_loss(means, tasks), epoch, network)
 
     def _note_errors(self, errors: GeneErrors, epoch: int) -> None:
         if self._ranks > 1:
@@ -213,6 +215,7 @@ class Trainer:
         """Everything that the rest of the training depends on or reports; called on all ranks."""
         return {
             "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
@@ -229,7 +232,7 @@ class Trainer:
 
     def load_state_dict(self, state: dict) -> None:
         """Take back what `state_dict` gave."""
-        for name in ("network", "optimizer", "schedule", "scaler", "progress"):
+        for name in ("network", "average", "optimizer", "schedule", "scaler", "progress"):
             getattr(self, name).load_state_dict(state[name])
         self.step, self.epoch, self.metrics, self.best = (state[k] for k in ("step", "epoch", "metrics", "best"))
         self.errors = [pd.DataFrame(columns) for columns in state["errors"]]
@@ -242,15 +245,6 @@ class Trainer:
     @property
     def _ranks(self) -> int:
         return self.fabric.world_size
-
-    def _total(self, counts: list[dict[str, Tensor]], asked: bool) -> tuple[dict[str, Tensor], bool]:
-        """Counts summed over micro-batches and ranks, and whether any rank was asked to stop."""
-        total = torch.stack([torch.stack([c[name] for c in counts]).sum() for name in counts[0]])
-        if self._ranks > 1:
-            total = torch.cat([total, total.new_tensor([asked])])
-            torch.distributed.all_reduce(total)
-            asked = bool(total[-1])
-        return dict(zip(counts[0], total, strict=False)), asked
 
     def _log(self, folder: Path) -> AbstractContextManager:
         """The log of steps, in the first process; the others have none."""
