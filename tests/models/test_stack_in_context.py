@@ -12,7 +12,7 @@ from scfm.models.tasks import combine
 
 pytestmark = [pytest.mark.toy, pytest.mark.xdist_group("stack_in_context")]
 
-STEPS, SETS, CELLS, RATE = 800, 8, 64, 3e-3
+STEPS, SETS, CELLS, RATE, WEIGHT_DECAY = 800, 8, 64, 3e-3, 0.3
 SEEN = np.arange(1, CONDITIONS - HELD_OUT + 1)
 UNSEEN = np.arange(CONDITIONS - HELD_OUT + 1, CONDITIONS + 1)
 TRANSFORMER = {"modules": 16, "width": 8, "layers": 2, "heads": 2, "set_heads": 4, "ffn": 32, "dropout": 0.0}
@@ -27,7 +27,7 @@ def trained(screen, across_cells, steps):
     settings = {"transformer": TRANSFORMER | {"across_cells": across_cells}, "prompt": PROMPT}
     model, rng = Network(Stack.model_validate(settings), GENES, 1, 0), np.random.default_rng(1)
     model.start_at_means(torch.from_numpy(screen.draw(rng, 0, np.arange(250) % TYPES).mean(0)))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=3e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.1)
     draw, measured = torch.Generator().manual_seed(0), torch.ones(1, GENES, dtype=torch.bool)
     for _ in range(steps):
@@ -84,8 +84,7 @@ def found(network, screen):
 
 
 def test_an_unseen_condition_is_carried_to_a_type_that_the_prompt_lacks(found):
-    # The design asks for 0.70; 0.68 was reached after these steps.
-    assert found["correlation"] >= 0.65, found
+    assert found["correlation"] >= 0.7, found
     assert found["error"] <= 0.8 * found["truth"], found  # no change foretold has the error `truth`
 
 
