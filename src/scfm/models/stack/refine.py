@@ -35,7 +35,8 @@ class Generated:
     counts: Tensor
     """int64 [cells, genes]."""
     confidence: Tensor
-    """float32 [cells], log odds at the last step that the cell is one of the condition, by the classifier."""
+    """float32 [cells], log odds that the finished cell is one of the condition, by the classifier. It is read once more
+    for that: at the last step the cells that were then written still bore the marker of query rows."""
     share: Tensor
     """float32 [cells, genes], shares of the genes by which the counts were drawn; sum to 1."""
     dispersion: Tensor
@@ -88,7 +89,8 @@ def generate(
         share[chosen], dispersion[chosen] = reading.share[chosen], reading.dispersion[chosen]
         part = share[chosen], dispersion[chosen], query[chosen].sum(1)
         shown[chosen], still[chosen] = draw_counts(*part, generator), False
-    return Generated(shown.long(), -reading.logit, share, dispersion)
+    finished = _read(network, condition, shown, still, context, generator.clone_state())
+    return Generated(shown.long(), -finished.logit, share, dispersion)
 
 
 def draw_counts(share: Tensor, dispersion: Tensor, depth: Tensor, generator: torch.Generator) -> Tensor:
