@@ -53,7 +53,8 @@ def pins(name):
 def code_of(text):
     """What a rule's `code` names; one table and task stand for those of their rule, all systems for that of a run."""
     found = re.findall(r'"(scfm\.[\w.:{}]+)"', text)
-    names = [name.replace("{w.table}", "controls").replace("{w.task}", "denoise") for name in found]
+    names = [name.replace("{w.task}", "denoise") for name in found]
+    names = [name.replace("{w.table}", "moa" if "optional" in name else "controls") for name in names]
     names += ["scfm.pretrain.commands:train"] if "code(*training_code(" in text else []
     names += ["scfm.model"] if "model_code(" in text else []
     of_systems = [f"scfm.models.{system}.system" for system in systems()]

@@ -157,7 +157,7 @@ rule table_with_needs:
         tidy=lambda w: options("--tidy", files_with_needs(w.table)),
         needs=lambda w: needed(w.table),
         published=lambda w: options("--published", WITH_NEEDS[w.table]),
-        code=code(*(f"scfm.paper.optional_commands:{table}" for table in WITH_NEEDS)),
+        code=lambda w: code(f"scfm.paper.optional_commands:{w.table}"),
     shell:
         "python -m scfm paper table {wildcards.table} {params.tidy} {params.published} {params.needs} --out {output}"
         " 2>&1 | tee {log}"
