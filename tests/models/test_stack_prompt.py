@@ -7,6 +7,7 @@ from scipy.sparse import csr_matrix
 
 from scfm.errors import ScfmError
 from scfm.models.cells import ragged
+from scfm.models.stack.encoder import who_sees_whom
 from scfm.models.stack.network import Network
 from scfm.models.stack.prompt import draw_window
 from scfm.models.stack.refine import Refinement
@@ -230,6 +231,19 @@ def test_cells_that_never_pass_are_written_at_the_last_step(logit, draw):
     found = model.generate(deep(60), cells, draw())
     assert not same(found.counts.float(), cells).any()
     torch.testing.assert_close(found.confidence, torch.full((50,), -logit))
+
+
+def test_confidence_is_of_the_finished_cells_without_the_marker(draw):
+    model, condition = network(), deep(5)
+    with torch.no_grad():
+        model.prompting.marker.normal_(0, 5, generator=draw())
+    found = model.generate(condition, deep(10, 1), draw(), Refinement(masked=(0.0,), context=(0.0, 0.0)))
+    table = torch.cat([condition, found.counts.float()])[None]
+    prompt = torch.arange(len(table[0]))[None] < len(condition)
+    with torch.no_grad():
+        x = model.encoder(table, who_sees_whom(torch.ones_like(prompt), prompt)).flatten(2)
+        logit = model.prompting.query_logit(x, prompt)[0, len(condition) :]
+    torch.testing.assert_close(found.confidence, -logit)
 
 
 def test_a_cell_without_counts_stays_empty(draw):

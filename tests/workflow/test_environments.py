@@ -29,6 +29,8 @@ INDIRECT = {"pyarrow", "igraph", "ipykernel", "scanpy", "tensorboard"}
 # Of an extra, which whoever asks for it installs.
 OPTIONAL = {"scvi", "huggingface_hub"}
 FILES = {path.stem: path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk")}
+# Tables of `table_with_needs`, each of code of its own.
+WITH_NEEDS = re.findall(r'"(\w+)": \[', re.search(r"^WITH_NEEDS = (.*)", FILES["optional"], re.M)[1])
 RULES = {
     match[1]: match[2]
     for text in FILES.values()
@@ -51,10 +53,17 @@ def pins(name):
 
 
 def code_of(text):
-    """What a rule's `code` names; one table and task stand for those of their rule, all systems for that of a run."""
+    """What a rule's `code` names, with all systems for that of a run.
+
+    One task stands for those of its rule, and one table of tidy results alone; of tables with needs it is each.
+    """
     found = re.findall(r'"(scfm\.[\w.:{}]+)"', text)
     names = [name.replace("{w.task}", "denoise") for name in found]
-    names = [name.replace("{w.table}", "moa" if "optional" in name else "controls") for name in names]
+    names = [
+        name.replace("{w.table}", table)
+        for name in names
+        for table in (WITH_NEEDS if "optional" in name else ["controls"])
+    ]
     names += ["scfm.pretrain.commands:train"] if "code(*training_code(" in text else []
     names += ["scfm.model"] if "model_code(" in text else []
     of_systems = [f"scfm.models.{system}.system" for system in systems()]
